@@ -1,0 +1,452 @@
+/* lower.c - the walk over the nodes, and what every operator's file uses. */
+#include "net/lower.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- names ---- */
+
+static size_t hash_of(const char *name)
+{
+    size_t h = 14695981039346656037u; /* FNV-1a */
+    for (; *name; name++)
+        h = (h ^ (unsigned char)*name) * 1099511628211u;
+    return h;
+}
+
+static size_t slot_of(const bcam_name_map *map, const char *name)
+{
+    size_t at = hash_of(name) & (map->capacity - 1);
+    while (map->names[at] && strcmp(map->names[at], name) != 0)
+        at = (at + 1) & (map->capacity - 1);
+    return at;
+}
+
+static bool map_grow(bcam_name_map *map)
+{
+    bcam_name_map larger = {.capacity = map->capacity ? map->capacity * 2 : 256};
+    larger.names = bcam_alloc(larger.capacity, sizeof *larger.names);
+    larger.values = bcam_alloc(larger.capacity, sizeof *larger.values);
+    if (!larger.names || !larger.values) {
+        bcam_map_fini(&larger);
+        return false;
+    }
+    for (size_t i = 0; i < map->capacity; i++)
+        if (map->names[i])
+            bcam_map_put(&larger, map->names[i], map->values[i]);
+    bcam_map_fini(map);
+    *map = larger;
+    return true;
+}
+
+bool bcam_map_put(bcam_name_map *map, const char *name, int value)
+{
+    if (2 * map->count >= map->capacity && !map_grow(map))
+        return false;
+    size_t at = slot_of(map, name);
+    map->count += !map->names[at];
+    map->names[at] = name;
+    map->values[at] = value;
+    return true;
+}
+
+int bcam_map_get(const bcam_name_map *map, const char *name)
+{
+    if (!map->capacity)
+        return -1;
+    size_t at = slot_of(map, name);
+    return map->names[at] ? map->values[at] : -1;
+}
+
+void bcam_map_fini(bcam_name_map *map)
+{
+    bcam_free(map->names);
+    bcam_free(map->values);
+    *map = (bcam_name_map){0};
+}
+
+/* ---- messages ---- */
+
+static const char *shown_name(const bcam_node *node)
+{
+    return *node->name ? node->name : node->output_count ? node->outputs[0] : "";
+}
+
+bcam_status bcam_op_fail(const bcam_node *node, bcam_error *err, const char *format, ...)
+{
+    char reason[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    return bcam_fail(err, BCAM_E_UNSUPPORTED, "node '%s' (%s): %s", shown_name(node), node->op, reason);
+}
+
+bcam_status bcam_op_memory(const bcam_node *node, bcam_error *err)
+{
+    return bcam_fail(err, BCAM_E_MEMORY, "out of memory while reading node '%s' (%s)", shown_name(node), node->op);
+}
+
+bcam_status bcam_batch_lost(bcam_lower *lo, const bcam_node *node, bcam_error *err)
+{
+    lo->batch_lost = true;
+    return bcam_op_fail(node, err, "the first dimension is no longer the batch behind it");
+}
+
+/* ---- operands ---- */
+
+bcam_value *bcam_val(const bcam_lower *lo, int value)
+{
+    return &lo->plan->values[value];
+}
+
+bool bcam_is_const(const bcam_lower *lo, int value)
+{
+    return bcam_val(lo, value)->role == BCAM_ROLE_CONST;
+}
+
+bool bcam_is_batched(const bcam_lower *lo, int value)
+{
+    return (size_t)value < lo->batched_capacity && lo->batched[value];
+}
+
+/* Values and their `batched` marks grow together. */
+static bool mark_batched(bcam_lower *lo, int value, bool batched)
+{
+    while ((size_t)value >= lo->batched_capacity) {
+        size_t before = lo->batched_capacity;
+        if (!bcam_grow(&lo->batched, &lo->batched_capacity, before, sizeof *lo->batched))
+            return false;
+        memset(lo->batched + before, 0, lo->batched_capacity - before);
+    }
+    lo->batched[value] = batched;
+    return true;
+}
+
+/* The (N,H,W,C) input is kept as (N,C,H,W); whoever wants it as the file has it gets a transposed copy. */
+static int materialize_nhwc_input(bcam_lower *lo)
+{
+    const bcam_value *x = bcam_val(lo, lo->input);
+    int64_t dim[4] = {x->dim[0], x->dim[2], x->dim[3], x->dim[1]};
+    int value = bcam_plan_value(lo->plan, lo->input_name, BCAM_ROLE_WORK, BCAM_F32, 4, dim);
+    bcam_step *step = value < 0 ? NULL : bcam_plan_step(lo->plan, BCAM_VERB_COPY, BCAM_SEGMENT_FORWARD, lo->input_name);
+    if (!step || !mark_batched(lo, value, true) || !bcam_map_put(&lo->map, lo->input_name, value))
+        return -1;
+    static const int axis[4] = {0, 2, 3, 1};
+    for (int a = 0; a < 4; a++) {
+        step->u.copy.extent[a] = dim[a];
+        step->u.copy.axis[a] = axis[a];
+        step->u.copy.step[a] = 1;
+    }
+    step->in[0] = lo->input;
+    step->out[0] = value;
+    lo->input_name = NULL;
+    return value;
+}
+
+int bcam_in(bcam_lower *lo, const bcam_node *node, int index)
+{
+    if (index >= node->input_count || !*node->inputs[index])
+        return -1;
+    if (lo->input_name && strcmp(node->inputs[index], lo->input_name) == 0)
+        return materialize_nhwc_input(lo);
+    return bcam_map_get(&lo->map, node->inputs[index]);
+}
+
+bcam_status bcam_in_tensor(bcam_lower *lo, const bcam_node *node, int index, int *value, bcam_error *err)
+{
+    *value = bcam_in(lo, node, index);
+    if (*value < 0)
+        return bcam_op_fail(node, err, "input %d is missing", index);
+    if (bcam_is_const(lo, *value))
+        return bcam_op_fail(node, err, "input %d is a constant, which is not supported here", index);
+    return BCAM_OK;
+}
+
+bcam_status bcam_in_const(bcam_lower *lo, const bcam_node *node, int index, int *value, bcam_error *err)
+{
+    *value = bcam_in(lo, node, index);
+    if (*value < 0)
+        return bcam_op_fail(node, err, "input %d is missing", index);
+    if (!bcam_is_const(lo, *value))
+        return bcam_op_fail(node, err, "input %d ('%s') must be a constant", index, node->inputs[index]);
+    return BCAM_OK;
+}
+
+bcam_status bcam_ints(bcam_lower *lo, const bcam_node *node, int value, int64_t *out, int most, int *count, bcam_error *err)
+{
+    const bcam_value *v = bcam_val(lo, value);
+    int64_t n = bcam_count(v->rank, v->dim);
+    if (v->role != BCAM_ROLE_CONST)
+        return bcam_op_fail(node, err, "'%s' must be a constant", v->name);
+    if (n > most)
+        return bcam_op_fail(node, err, "'%s' has %lld elements, at most %d make sense here", v->name, (long long)n, most);
+    bcam_const_read(v, BCAM_I64, out);
+    *count = (int)n;
+    return BCAM_OK;
+}
+
+bcam_status bcam_ints_of(bcam_lower *lo, const bcam_node *node, const char *attr, int input, int64_t *out, int most, int *count, bcam_error *err)
+{
+    int value = bcam_in(lo, node, input);
+    if (value >= 0)
+        return bcam_ints(lo, node, value, out, most, count, err);
+    return bcam_attr_ints(node, attr, out, most, count, err);
+}
+
+double bcam_scalar(const bcam_lower *lo, int value)
+{
+    bcam_value first = *bcam_val(lo, value);
+    double x = 0;
+    first.rank = 0;
+    bcam_const_read(&first, BCAM_F64, &x);
+    return x;
+}
+
+/* ---- attributes ---- */
+
+int64_t bcam_attr_int(const bcam_node *node, const char *name, int64_t otherwise)
+{
+    const bcam_attr *attr = bcam_node_attr(node, name);
+    return attr && attr->kind == BCAM_ATTR_INT ? attr->i : otherwise;
+}
+
+double bcam_attr_float(const bcam_node *node, const char *name, double otherwise)
+{
+    const bcam_attr *attr = bcam_node_attr(node, name);
+    return attr && attr->kind == BCAM_ATTR_FLOAT ? (double)attr->f : otherwise;
+}
+
+const char *bcam_attr_string(const bcam_node *node, const char *name, const char *otherwise)
+{
+    const bcam_attr *attr = bcam_node_attr(node, name);
+    return attr && attr->kind == BCAM_ATTR_STRING ? attr->s : otherwise;
+}
+
+bcam_status bcam_attr_ints(const bcam_node *node, const char *name, int64_t *out, int most, int *count, bcam_error *err)
+{
+    const bcam_attr *attr = bcam_node_attr(node, name);
+    *count = -1;
+    if (!attr)
+        return BCAM_OK;
+    if (attr->kind != BCAM_ATTR_INTS || attr->count > (size_t)most)
+        return bcam_op_fail(node, err, "attribute '%s' must be a list of at most %d integers", name, most);
+    if (attr->count)
+        memcpy(out, attr->ints, attr->count * sizeof *out);
+    *count = (int)attr->count;
+    return BCAM_OK;
+}
+
+bcam_status bcam_axis(const bcam_node *node, int64_t axis, int rank, int *out, bcam_error *err)
+{
+    if (axis < -rank || axis >= rank)
+        return bcam_op_fail(node, err, "axis %lld is outside a tensor of rank %d", (long long)axis, rank);
+    *out = (int)(axis < 0 ? axis + rank : axis);
+    return BCAM_OK;
+}
+
+/* ---- results ---- */
+
+/* 2^40 elements are far beyond any photo's layer and far below where sizes in bytes would overflow. */
+static bcam_status check_dims(const bcam_node *node, int rank, const int64_t *dim, bcam_error *err)
+{
+    if (rank > BCAM_MAX_RANK)
+        return bcam_op_fail(node, err, "its output has %d dimensions, at most %d are supported", rank, BCAM_MAX_RANK);
+    int64_t count = 1;
+    for (int a = 0; a < rank; a++) {
+        if (dim[a] < 1)
+            return bcam_op_fail(node, err, "dimension %d of its output would be %lld", a, (long long)dim[a]);
+        if (__builtin_mul_overflow(count, dim[a], &count) || count > (int64_t)1 << 40)
+            return bcam_op_fail(node, err, "its output would be too large");
+    }
+    return BCAM_OK;
+}
+
+bcam_status bcam_emit_value(bcam_lower *lo, const bcam_node *node, const char *name, bcam_verb verb, int rank, const int64_t *dim, bool batched,
+                            bcam_step **step, int *value, bcam_error *err)
+{
+    bcam_status status = check_dims(node, rank, dim, err);
+    if (status != BCAM_OK)
+        return status;
+    if (lo->lift && !batched)
+        return bcam_batch_lost(lo, node, err);
+    *value = bcam_plan_value(lo->plan, name, BCAM_ROLE_WORK, BCAM_F32, rank, dim);
+    *step = *value < 0 ? NULL : bcam_plan_step(lo->plan, verb, BCAM_SEGMENT_FORWARD, shown_name(node));
+    if (!*step || !mark_batched(lo, *value, batched))
+        return bcam_op_memory(node, err);
+    (*step)->out[0] = *value;
+    return BCAM_OK;
+}
+
+bcam_status bcam_emit(bcam_lower *lo, const bcam_node *node, bcam_verb verb, int rank, const int64_t *dim, bool batched, bcam_step **step, bcam_error *err)
+{
+    int value;
+    bcam_status status = bcam_emit_value(lo, node, node->outputs[0], verb, rank, dim, batched, step, &value, err);
+    return status != BCAM_OK ? status : bcam_bind(lo, node, value, err);
+}
+
+bcam_status bcam_bind(bcam_lower *lo, const bcam_node *node, int value, bcam_error *err)
+{
+    return bcam_map_put(&lo->map, node->outputs[0], value) ? BCAM_OK : bcam_op_memory(node, err);
+}
+
+bcam_status bcam_const_new(bcam_lower *lo, const bcam_node *node, const char *name, bcam_dtype dtype, int rank, const int64_t *dim, void **data, int *value, bcam_error *err)
+{
+    int64_t count = 1;
+    for (int a = 0; a < rank; a++)
+        if (dim[a] < 0 || __builtin_mul_overflow(count, dim[a], &count) || count > (int64_t)1 << 31)
+            return bcam_op_fail(node, err, "a constant would be too large");
+    *data = bcam_pool_alloc(&lo->plan->pool, (size_t)count + !count, bcam_dtype_bytes(dtype));
+    *value = *data && rank <= BCAM_MAX_RANK ? bcam_plan_value(lo->plan, name, BCAM_ROLE_CONST, dtype, rank, dim) : -1;
+    if (*value < 0 || !mark_batched(lo, *value, false))
+        return bcam_op_memory(node, err);
+    bcam_value *v = bcam_val(lo, *value);
+    v->data = *data;
+    v->data_dtype = dtype;
+    bcam_strides_dense(rank, dim, v->data_stride);
+    return BCAM_OK;
+}
+
+bcam_status bcam_const_view(bcam_lower *lo, const bcam_node *node, int of, int rank, const int64_t *dim, const int64_t *stride, bcam_error *err)
+{
+    if (rank > BCAM_MAX_RANK)
+        return bcam_op_fail(node, err, "a constant of %d dimensions is not supported", rank);
+    int value = bcam_plan_value(lo->plan, node->outputs[0], BCAM_ROLE_CONST, bcam_val(lo, of)->dtype, rank, dim);
+    if (value < 0 || !mark_batched(lo, value, false))
+        return bcam_op_memory(node, err);
+    bcam_value *v = bcam_val(lo, value);
+    v->data = bcam_val(lo, of)->data;
+    v->data_dtype = bcam_val(lo, of)->data_dtype;
+    memcpy(v->data_stride, stride, (size_t)rank * sizeof *stride);
+    return bcam_bind(lo, node, value, err);
+}
+
+bcam_status bcam_emit_reshape(bcam_lower *lo, const bcam_node *node, int x, int rank, const int64_t *dim, bcam_error *err)
+{
+    const bcam_value *v = bcam_val(lo, x);
+    if (v->rank == rank && memcmp(v->dim, dim, (size_t)rank * sizeof *dim) == 0)
+        return bcam_bind(lo, node, x, err);
+    bool batched = bcam_is_batched(lo, x) && rank > 0 && dim[0] == v->dim[0];
+    bcam_step *step;
+    bcam_status status = bcam_emit(lo, node, BCAM_VERB_COPY, rank, dim, batched, &step, err);
+    if (status == BCAM_OK) {
+        step->in[0] = x;
+        step->u.copy.reshape = true;
+    }
+    return status;
+}
+
+/* ---- the walk ---- */
+
+static const bcam_op ops[] = {
+#define OP(name, since, until, lower, fold) {name, since, until, lower, fold},
+#include "net/ops.def"
+#undef OP
+};
+
+const bcam_op *bcam_op_find(const bcam_node *node, int opset)
+{
+    if (*node->domain)
+        return NULL;
+    for (size_t i = 0; i < BCAM_COUNT(ops); i++)
+        if (strcmp(ops[i].name, node->op) == 0 && opset >= ops[i].since && opset <= ops[i].until)
+            return &ops[i];
+    return NULL;
+}
+
+static const struct {
+    bcam_onnx_type type;
+    bcam_dtype dtype;
+} direct_types[] = {
+    {BCAM_ONNX_FLOAT, BCAM_F32}, {BCAM_ONNX_DOUBLE, BCAM_F64}, {BCAM_ONNX_FLOAT16, BCAM_F16}, {BCAM_ONNX_BFLOAT16, BCAM_BF16},
+    {BCAM_ONNX_INT64, BCAM_I64}, {BCAM_ONNX_INT32, BCAM_I32},  {BCAM_ONNX_UINT8, BCAM_U8},    {BCAM_ONNX_BOOL, BCAM_U8},
+};
+
+bcam_status bcam_const_from_onnx(bcam_lower *lo, const bcam_onnx_tensor *tensor, const char *name, int *value, bcam_error *err)
+{
+    bcam_dtype dtype = BCAM_F32;
+    size_t i = 0;
+    while (i < BCAM_COUNT(direct_types) && direct_types[i].type != tensor->type)
+        i++;
+    if (i == BCAM_COUNT(direct_types))
+        return bcam_fail(err, BCAM_E_UNSUPPORTED, "constant '%s' is of type %s, which is not supported", name, bcam_onnx_type_name(tensor->type));
+    dtype = direct_types[i].dtype;
+    if (tensor->rank > BCAM_MAX_RANK)
+        return bcam_fail(err, BCAM_E_UNSUPPORTED, "constant '%s' has %d dimensions, at most %d are supported", name, tensor->rank, BCAM_MAX_RANK);
+    bool integer = dtype == BCAM_I64 || dtype == BCAM_I32 || dtype == BCAM_U8;
+    *value = bcam_plan_value(lo->plan, name, BCAM_ROLE_CONST, integer ? BCAM_I64 : BCAM_F32, tensor->rank, tensor->dim);
+    if (*value < 0 || !mark_batched(lo, *value, false))
+        return bcam_fail(err, BCAM_E_MEMORY, "out of memory while reading constant '%s'", name);
+    bcam_value *v = bcam_val(lo, *value);
+    v->data = tensor->data;
+    v->data_dtype = dtype;
+    bcam_strides_dense(tensor->rank, tensor->dim, v->data_stride);
+    return BCAM_OK;
+}
+
+static bcam_status lower_initializers(bcam_lower *lo, bcam_error *err)
+{
+    for (int i = 0; i < lo->graph->initializer_count; i++) {
+        const bcam_onnx_tensor *tensor = &lo->graph->initializers[i];
+        int value;
+        bcam_status status = bcam_const_from_onnx(lo, tensor, tensor->name, &value, err);
+        if (status == BCAM_E_UNSUPPORTED)
+            continue; /* only a defect where somebody reads it; that node then says so */
+        if (status != BCAM_OK)
+            return status;
+        if (!bcam_map_put(&lo->map, tensor->name, value))
+            return bcam_fail(err, BCAM_E_MEMORY, "out of memory while reading '%s'", lo->graph->path);
+    }
+    return BCAM_OK;
+}
+
+static bcam_status lower_input(bcam_lower *lo, int height, int width, bcam_error *err)
+{
+    const bcam_onnx_value *input = &lo->graph->inputs[0];
+    bool nhwc = input->dim[1] != 3 && input->dim[1] != 1 && (input->dim[3] == 3 || input->dim[3] == 1);
+    int64_t dim[4] = {lo->plan->batch, input->dim[nhwc ? 3 : 1], height, width};
+    lo->input = bcam_plan_value(lo->plan, input->name, BCAM_ROLE_INPUT, BCAM_F32, 4, dim);
+    if (lo->input < 0 || !mark_batched(lo, lo->input, true) || !bcam_map_put(&lo->map, input->name, lo->input))
+        return bcam_fail(err, BCAM_E_MEMORY, "out of memory while reading '%s'", lo->graph->path);
+    lo->input_name = nhwc ? input->name : NULL;
+    return BCAM_OK;
+}
+
+static bool inputs_are_const(bcam_lower *lo, const bcam_node *node)
+{
+    for (int i = 0; i < node->input_count; i++) {
+        int value = *node->inputs[i] ? bcam_map_get(&lo->map, node->inputs[i]) : -1;
+        if (value >= 0 && !bcam_is_const(lo, value))
+            return false;
+    }
+    return true;
+}
+
+static bcam_status lower_node(bcam_lower *lo, const bcam_node *node, bcam_error *err)
+{
+    const bcam_op *op = bcam_op_find(node, lo->graph->opset);
+    if (!op)
+        return bcam_op_fail(node, err, "this operator (%s%soperator set %d) is not supported", node->domain, *node->domain ? ", " : "", lo->graph->opset);
+    for (int i = 0; i < node->input_count; i++)
+        if (*node->inputs[i] && bcam_map_get(&lo->map, node->inputs[i]) < 0)
+            return bcam_op_fail(node, err, "its input '%s' is of a kind that is not supported", node->inputs[i]);
+    return (inputs_are_const(lo, node) ? op->fold : op->lower)(lo, node, err);
+}
+
+bcam_status bcam_lower_graph(bcam_lower *lo, const bool *needed, int height, int width, bcam_error *err)
+{
+    bcam_status status = lower_initializers(lo, err);
+    if (status == BCAM_OK)
+        status = lower_input(lo, height, width, err);
+    for (int i = 0; status == BCAM_OK && i < lo->graph->node_count; i++)
+        if (needed[i])
+            status = lower_node(lo, &lo->graph->nodes[i], err);
+    return status;
+}
+
+void bcam_lower_fini(bcam_lower *lo)
+{
+    bcam_map_fini(&lo->map);
+    bcam_free(lo->batched);
+    *lo = (bcam_lower){0};
+}

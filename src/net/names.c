@@ -1,0 +1,360 @@
+/* names.c - target layers: from the names that users know to values of the plan. docs/layers.md tells the rules. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/net_private.h"
+
+/* ---- module paths ---- */
+
+/* The newer PyTorch exporter keeps a list of scopes as text: "['', 'layer4', 'layer4.0', 'layer4.0.conv3', 'conv2d_3']". The last one is the
+ * call itself, the one before it the module. */
+static char *path_from_scopes(bcam_pool *pool, const char *scopes)
+{
+    const char *last = NULL, *before = NULL;
+    size_t last_length = 0, before_length = 0;
+    for (const char *p = scopes; (p = strpbrk(p, "'\"")) != NULL;) {
+        const char *end = strchr(p + 1, *p);
+        if (!end)
+            break;
+        before = last;
+        before_length = last_length;
+        last = p + 1;
+        last_length = (size_t)(end - last);
+        p = end + 1;
+    }
+    if (!before || strncmp(before, "_empty_nn_module_stack", 22) == 0)
+        before_length = 0;
+    return bcam_pool_strndup(pool, before ? before : "", before_length);
+}
+
+/* The older exporter writes "/layer4/layer4.0/conv3/Conv": a child of a Sequential repeats its parent's name with a dot, other modules come
+ * with their own name alone, and the last part is the operator. */
+static char *path_from_name(bcam_pool *pool, const char *name)
+{
+    char *path = bcam_pool_alloc(pool, 2 * strlen(name) + 2, 1);
+    if (!path || *name != '/')
+        return path;
+    const char *before = "", *token = name + 1;
+    size_t before_length = 0, length = 0;
+    for (const char *slash; (slash = strchr(token, '/')) != NULL; token = slash + 1) {
+        size_t size = (size_t)(slash - token);
+        bool repeats = before_length && size > before_length && strncmp(token, before, before_length) == 0 && token[before_length] == '.';
+        if (repeats)
+            length -= before_length;
+        else if (length)
+            path[length++] = '.';
+        memcpy(path + length, token, size);
+        length += size;
+        path[length] = '\0';
+        before = token;
+        before_length = size;
+    }
+    return path;
+}
+
+static bool is_inside(const char *path, const char *module)
+{
+    size_t length = strlen(module);
+    return strncmp(path, module, length) == 0 && (path[length] == '\0' || path[length] == '.');
+}
+
+static bcam_status make_paths(bcam_net *net)
+{
+    for (int i = 0; i < net->graph->node_count; i++) {
+        const bcam_node *node = &net->graph->nodes[i];
+        const char *scopes = bcam_pair_find(node->metadata, node->metadata_count, "pkg.torch.onnx.name_scopes");
+        net->paths[i] = scopes ? path_from_scopes(&net->plan.pool, scopes) : path_from_name(&net->plan.pool, node->name);
+        if (!net->paths[i])
+            return BCAM_E_MEMORY;
+    }
+    return BCAM_OK;
+}
+
+/* ---- edges ---- */
+
+static int photo_value(const bcam_net *net, const char *tensor)
+{
+    int value = *tensor ? bcam_map_get(&net->lower.map, tensor) : -1;
+    return value >= 0 && net->plan.values[value].role == BCAM_ROLE_WORK ? value : -1;
+}
+
+static bool add_edge(bcam_net *net, size_t *capacity, bcam_edge edge)
+{
+    if (!bcam_grow(&net->edges, capacity, net->edge_count, sizeof *net->edges))
+        return false;
+    net->edges[net->edge_count++] = edge;
+    return true;
+}
+
+static bcam_status make_edges(bcam_net *net, bcam_name_map *makers)
+{
+    size_t capacity = 0;
+    for (int i = 0; i < net->graph->node_count; i++) {
+        const bcam_node *node = &net->graph->nodes[i];
+        for (int k = 0; net->needed[i] && k < node->input_count; k++) {
+            int value = photo_value(net, node->inputs[k]), maker = value < 0 ? -1 : bcam_map_get(makers, node->inputs[k]);
+            if (maker >= 0 && !add_edge(net, &capacity, (bcam_edge){maker, i, value, node->inputs[k]}))
+                return BCAM_E_MEMORY;
+        }
+        for (int o = 0; o < node->output_count; o++)
+            if (!bcam_map_put(makers, node->outputs[o], i))
+                return BCAM_E_MEMORY;
+    }
+    int value = photo_value(net, net->score);
+    bool fits = net->score_maker < 0 || add_edge(net, &capacity, (bcam_edge){net->score_maker, -1, value, net->score});
+    return fits ? BCAM_OK : BCAM_E_MEMORY;
+}
+
+bcam_status bcam_names_prepare(bcam_net *net, bcam_error *err)
+{
+    bcam_name_map makers = {0};
+    net->paths = bcam_alloc((size_t)net->graph->node_count + 1, sizeof *net->paths);
+    bcam_status status = net->paths ? make_paths(net) : BCAM_E_MEMORY;
+    if (status == BCAM_OK)
+        status = make_edges(net, &makers);
+    bcam_map_fini(&makers);
+    return status == BCAM_OK ? BCAM_OK : bcam_fail(err, status, "out of memory while reading the names of '%s'", net->graph->path);
+}
+
+/* ---- one name ---- */
+
+typedef struct found {
+    int maker, value;
+    const char *tensor;
+} found;
+
+/* What is made in a module and read outside it: each value once, at most `most`. Returns how many there are. */
+static int module_outputs(const bcam_net *net, const char *module, found *out, int most)
+{
+    int count = 0;
+    for (size_t e = 0; e < net->edge_count; e++) {
+        const bcam_edge *edge = &net->edges[e];
+        if (!is_inside(net->paths[edge->maker], module) || (edge->reader >= 0 && is_inside(net->paths[edge->reader], module)))
+            continue;
+        bool known = false;
+        for (int i = 0; i < count && i < most; i++)
+            known |= out[i].value == edge->value;
+        if (!known && count < most)
+            out[count] = (found){edge->maker, edge->value, edge->tensor};
+        count += !known;
+    }
+    return count;
+}
+
+static int node_reading(const bcam_graph *graph, const char *tensor)
+{
+    for (int i = 0; i < graph->node_count; i++)
+        for (int k = 1; k < graph->nodes[i].input_count; k++)
+            if (strcmp(graph->nodes[i].inputs[k], tensor) == 0)
+                return i;
+    return -1;
+}
+
+static const char *weights_of(const bcam_node *node)
+{
+    return strcmp(node->op, "Conv") == 0 && node->input_count > 1 ? node->inputs[1] : NULL;
+}
+
+/* The older exporter renames the weights of a convolution into which it folded a batch norm: "onnx::Conv_61". */
+static bool is_folded_conv(const bcam_node *node)
+{
+    const char *weights = weights_of(node);
+    return weights && strncmp(weights, "onnx::Conv_", 11) == 0;
+}
+
+static void note_folding(const bcam_net *net, int maker, const char *name, bcam_target *out)
+{
+    const bcam_node *node = &net->graph->nodes[maker];
+    if (is_folded_conv(node))
+        snprintf(out->note, sizeof out->note, "the exporter folded the batch norm that follows into this convolution: it stands for the output after the batch norm");
+    else if (weights_of(node) && *net->paths[maker] && strcmp(net->paths[maker], name) != 0 && !is_inside(net->paths[maker], name))
+        snprintf(out->note, sizeof out->note, "the exporter folded batch norm '%.200s' into this convolution: it stands for the output after the batch norm", net->paths[maker]);
+}
+
+static bcam_status accept(const bcam_net *net, const char *name, found f, bcam_target *out, bcam_error *err)
+{
+    const bcam_value *v = &net->plan.values[f.value];
+    if (v->rank != 4)
+        return bcam_fail(err, BCAM_E_LAYER, "layer '%s' ('%s') has no rows and columns any more (rank %d); choose one before the head, see `batchcam inspect`",
+                         name, f.tensor, v->rank);
+    snprintf(out->name, sizeof out->name, "%s", name);
+    snprintf(out->tensor, sizeof out->tensor, "%s", f.tensor);
+    out->value = f.value;
+    out->channels = (int)v->dim[1];
+    out->height = (int)v->dim[2];
+    out->width = (int)v->dim[3];
+    if (f.maker >= 0)
+        note_folding(net, f.maker, name, out);
+    return BCAM_OK;
+}
+
+/* A batch norm that the older exporter folded has no node left. Its convolution is the sibling of the same number (bn3: conv3), or, in a
+ * Sequential, the one before it (downsample.1: downsample.0). */
+static bool find_folded_norm(const bcam_net *net, const char *name, char *sibling, size_t size, found *out)
+{
+    const char *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name, *digits = last + strcspn(last, "0123456789");
+    int number;
+    if (!*digits || sscanf(digits, "%6d", &number) != 1)
+        return false;
+    if (digits == last)
+        snprintf(sibling, size, "%.*s%d", (int)(last - name), name, number - 1);
+    else if (strncasecmp(last, "bn", 2) == 0 || strncasecmp(last, "norm", 4) == 0)
+        snprintf(sibling, size, "%.*sconv%s", (int)(last - name), name, digits);
+    else
+        return false;
+    return module_outputs(net, sibling, out, 1) == 1 && is_folded_conv(&net->graph->nodes[out->maker]);
+}
+
+static bcam_status fail_several(const char *name, const found *several, int count, bcam_error *err)
+{
+    char list[512];
+    size_t used = 0;
+    for (int i = 0; i < count && i < 4 && used < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s'%s'", i ? ", " : "", several[i].tensor);
+    return bcam_fail(err, BCAM_E_LAYER, "module '%s' has %d outputs that are read outside it (%s%s); name one of these tensors", name, count,
+                     list, count > 4 ? ", …" : "");
+}
+
+static bcam_status fail_unknown(const bcam_net *net, const char *name, bcam_error *err)
+{
+    bcam_candidate *list = NULL;
+    size_t count = 0;
+    char near[512] = "";
+    if (bcam_net_candidates(net, &list, &count, NULL) == BCAM_OK && count) {
+        const char **names = bcam_alloc(count, sizeof *names);
+        for (size_t i = 0; names && i < count; i++)
+            names[i] = list[i].target.name;
+        if (names)
+            bcam_nearest(name, names, count, near, sizeof near);
+        bcam_free(names);
+    }
+    bcam_free(list);
+    return bcam_fail(err, BCAM_E_LAYER, "there is no layer '%s'%s%s%s; `batchcam inspect` lists them", name, *near ? "; did you mean " : "",
+                     near, *near ? "?" : "");
+}
+
+static bcam_status resolve(const bcam_net *net, const char *name, bcam_target *out, bcam_error *err)
+{
+    enum { MOST = 8 };
+    found several[MOST];
+    char sibling[300];
+    /* (1) a tensor or a node */
+    int value = photo_value(net, name);
+    if (value >= 0)
+        return accept(net, name, (found){-1, value, name}, out, err);
+    for (int i = 0; i < net->graph->node_count; i++) {
+        const bcam_node *node = &net->graph->nodes[i];
+        if (net->needed[i] && *name && strcmp(node->name, name) == 0 && (value = photo_value(net, node->outputs[0])) >= 0)
+            return accept(net, name, (found){i, value, node->outputs[0]}, out, err);
+    }
+    /* (2), (3) a module */
+    int count = *name ? module_outputs(net, name, several, MOST) : 0;
+    if (count == 1)
+        return accept(net, name, several[0], out, err);
+    if (count > 1)
+        return fail_several(name, several, count < MOST ? count : MOST, err);
+    /* (4) the module's weights */
+    snprintf(sibling, sizeof sibling, "%.280s.weight", name);
+    int reader = node_reading(net->graph, sibling);
+    if (reader >= 0 && (value = photo_value(net, net->graph->nodes[reader].outputs[0])) >= 0)
+        return accept(net, name, (found){reader, value, net->graph->nodes[reader].outputs[0]}, out, err);
+    /* (5) a batch norm that the exporter folded away */
+    if (find_folded_norm(net, name, sibling, sizeof sibling, &several[0])) {
+        bcam_status status = accept(net, name, several[0], out, err);
+        snprintf(out->note, sizeof out->note, "the exporter folded this batch norm into convolution '%.200s', whose output it stands for", sibling);
+        return status;
+    }
+    return fail_unknown(net, name, err);
+}
+
+/* ---- all of them, and the default ---- */
+
+/* Whether a step keeps rows and columns where they are; a transposed copy has them elsewhere, a reshaped one has none. */
+static bool keeps_axes(const bcam_step *step)
+{
+    if (step->verb != BCAM_VERB_COPY)
+        return true;
+    for (int a = 0; a < 4; a++)
+        if (step->u.copy.axis[a] != a)
+            return false;
+    return !step->u.copy.reshape;
+}
+
+/* All steps of the plan lead to the score. Values that already hold one map per class (SqueezeNet's last convolution) belong to the head. */
+static int default_value(const bcam_net *net)
+{
+    int best = -1, fallback = -1;
+    for (size_t s = 0; s < net->plan.step_count; s++) {
+        int y = net->plan.steps[s].out[0];
+        const bcam_value *v = &net->plan.values[y];
+        if (v->rank != 4 || v->dim[2] * v->dim[3] < 2 || !keeps_axes(&net->plan.steps[s]))
+            continue;
+        fallback = y;
+        if (v->dim[1] != net->info.class_count)
+            best = y;
+    }
+    return best >= 0 ? best : fallback;
+}
+
+/* The shortest module whose only output is this value, else the tensor's own name. */
+static bcam_status name_value(const bcam_net *net, const bcam_edge *edge, bcam_target *out)
+{
+    char module[256], best[256];
+    found f[2];
+    snprintf(best, sizeof best, "%s", edge->tensor);
+    snprintf(module, sizeof module, "%s", net->paths[edge->maker]);
+    while (*module) {
+        if (module_outputs(net, module, f, 2) == 1 && f[0].value == edge->value)
+            snprintf(best, sizeof best, "%s", module);
+        char *dot = strrchr(module, '.');
+        *(dot ? dot : module) = '\0';
+    }
+    return accept(net, best, (found){edge->maker, edge->value, edge->tensor}, out, NULL);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    return ((const bcam_candidate *)a)->target.value - ((const bcam_candidate *)b)->target.value;
+}
+
+bcam_status bcam_net_candidates(const bcam_net *net, bcam_candidate **out, size_t *count, bcam_error *err)
+{
+    int chosen = default_value(net);
+    bcam_candidate *list = bcam_alloc(net->edge_count + 1, sizeof *list);
+    if (!list)
+        return bcam_fail_memory(err, net->edge_count * sizeof *list, "the list of layers");
+    *count = 0;
+    for (size_t e = 0; e < net->edge_count; e++) {
+        const bcam_edge *edge = &net->edges[e];
+        const bcam_value *v = edge->value < 0 ? NULL : &net->plan.values[edge->value];
+        bool known = !v || v->rank != 4 || v->dim[2] * v->dim[3] < 2;
+        for (size_t i = 0; !known && i < *count; i++)
+            known = list[i].target.value == edge->value;
+        if (known || name_value(net, edge, &list[*count].target) != BCAM_OK)
+            continue;
+        list[*count].type = net->graph->nodes[edge->maker].op;
+        list[*count].is_default = edge->value == chosen;
+        ++*count;
+    }
+    qsort(list, *count, sizeof *list, by_value);
+    *out = list;
+    return BCAM_OK;
+}
+
+bcam_status bcam_net_target(const bcam_net *net, const char *name, bcam_target *out, bcam_error *err)
+{
+    *out = (bcam_target){0};
+    if (name)
+        return resolve(net, name, out, err);
+    int value = default_value(net);
+    for (size_t e = 0; e < net->edge_count && value >= 0; e++)
+        if (net->edges[e].value == value) {
+            bcam_status status = name_value(net, &net->edges[e], out);
+            if (!*out->note)
+                snprintf(out->note, sizeof out->note, "the default: the last layer with rows and columns before the head");
+            return status;
+        }
+    return bcam_fail(err, BCAM_E_LAYER, "'%s' has no layer with rows and columns; there is nothing to draw a map on", net->graph->path);
+}

@@ -1,0 +1,228 @@
+/* net.c - opening a network: which tensor is the score, which nodes it needs, for how many photos it can run. */
+#include <string.h>
+
+#include "net/net_private.h"
+
+/* ---- the score: the logits behind a final softmax or sigmoid ---- */
+
+static int maker_of(const bcam_graph *graph, const char *tensor)
+{
+    for (int i = graph->node_count - 1; i >= 0; i--)
+        for (int o = 0; o < graph->nodes[i].output_count; o++)
+            if (strcmp(graph->nodes[i].outputs[o], tensor) == 0)
+                return i;
+    return -1;
+}
+
+static const struct {
+    const char *op;
+    bcam_activation activation; /* AUTO: only moves or renames the scores */
+} behind_logits[] = {
+    {"Softmax", BCAM_ACTIVATION_SOFTMAX}, {"LogSoftmax", BCAM_ACTIVATION_SOFTMAX}, {"Sigmoid", BCAM_ACTIVATION_SIGMOID},
+    {"Flatten", BCAM_ACTIVATION_AUTO},    {"Reshape", BCAM_ACTIVATION_AUTO},       {"Squeeze", BCAM_ACTIVATION_AUTO},
+    {"Identity", BCAM_ACTIVATION_AUTO},   {"Cast", BCAM_ACTIVATION_AUTO},
+};
+
+/* Walks up from the output. A softmax or sigmoid is passed, and so is what only reshapes between it and the output. */
+static const char *find_score(const bcam_graph *graph, const char *output, bcam_activation *activation)
+{
+    const char *tensor = output;
+    *activation = BCAM_ACTIVATION_NONE;
+    for (int steps = 0; steps < 8; steps++) {
+        int maker = maker_of(graph, tensor);
+        const bcam_node *node = maker < 0 ? NULL : &graph->nodes[maker];
+        size_t row = 0;
+        while (node && row < BCAM_COUNT(behind_logits) && strcmp(behind_logits[row].op, node->op) != 0)
+            row++;
+        if (!node || row == BCAM_COUNT(behind_logits) || node->input_count < 1)
+            break;
+        tensor = node->inputs[0];
+        if (behind_logits[row].activation != BCAM_ACTIVATION_AUTO) {
+            *activation = behind_logits[row].activation;
+            return tensor;
+        }
+    }
+    return output;
+}
+
+/* ---- which nodes the score needs ---- */
+
+static bcam_status mark_needed(const bcam_graph *graph, const char *score, bool **out, bcam_error *err)
+{
+    bcam_name_map wanted = {0};
+    bool *needed = bcam_alloc((size_t)graph->node_count + 1, sizeof *needed);
+    bool fits = needed && bcam_map_put(&wanted, score, 1);
+    for (int i = graph->node_count - 1; fits && i >= 0; i--) {
+        const bcam_node *node = &graph->nodes[i];
+        for (int o = 0; o < node->output_count; o++)
+            needed[i] |= bcam_map_get(&wanted, node->outputs[o]) >= 0;
+        for (int k = 0; fits && needed[i] && k < node->input_count; k++)
+            fits = !*node->inputs[k] || bcam_map_put(&wanted, node->inputs[k], 1);
+    }
+    bcam_map_fini(&wanted);
+    *out = needed;
+    return fits ? BCAM_OK : bcam_fail(err, BCAM_E_MEMORY, "out of memory while reading '%s'", graph->path);
+}
+
+int bcam_net_unsupported(const bcam_graph *graph, bcam_unsupported_fn fn, void *data)
+{
+    bcam_activation activation;
+    bool *needed = NULL;
+    int found = 0;
+    const char *score = find_score(graph, graph->outputs[0].name, &activation);
+    if (mark_needed(graph, score, &needed, NULL) == BCAM_OK)
+        for (int i = 0; i < graph->node_count; i++)
+            if (needed[i] && !bcam_op_find(&graph->nodes[i], graph->opset)) {
+                found++;
+                if (fn)
+                    fn(data, &graph->nodes[i], "this operator is not supported");
+            }
+    bcam_free(needed);
+    return found;
+}
+
+/* ---- input ---- */
+
+static bcam_status check_input(const bcam_graph *graph, bcam_net_info *info, bcam_error *err)
+{
+    enum { USUAL_SIZE = 224 };
+    if (graph->input_count != 1)
+        return bcam_fail(err, BCAM_E_MODEL, "'%s' has %d inputs; a classifier of photos has one", graph->path, graph->input_count);
+    const bcam_onnx_value *input = &graph->inputs[0];
+    if (input->rank != 4)
+        return bcam_fail(err, BCAM_E_MODEL, "input '%s' of '%s' has %d dimensions; photos, (N,C,H,W) or (N,H,W,C), have four", input->name,
+                         graph->path, input->rank);
+    bool nchw = input->dim[1] == 3 || input->dim[1] == 1, nhwc = !nchw && (input->dim[3] == 3 || input->dim[3] == 1);
+    if (!nchw && !nhwc)
+        return bcam_fail(err, BCAM_E_MODEL, "input '%s' of '%s' is (%lld,%lld,%lld,%lld): neither dimension 1 nor 3 is 3 or 1 channels",
+                         input->name, graph->path, (long long)input->dim[0], (long long)input->dim[1], (long long)input->dim[2],
+                         (long long)input->dim[3]);
+    int64_t h = input->dim[nhwc ? 1 : 2], w = input->dim[nhwc ? 2 : 3];
+    h = h == BCAM_ONNX_FREE ? USUAL_SIZE : h;
+    w = w == BCAM_ONNX_FREE ? USUAL_SIZE : w;
+    if (h < 1 || w < 1 || h > 16384 || w > 16384)
+        return bcam_fail(err, BCAM_E_MODEL, "input '%s' of '%s' is %lld x %lld pixels large, which will not do", input->name, graph->path,
+                         (long long)w, (long long)h);
+    info->input = input->name;
+    info->nhwc = nhwc;
+    info->channels = (int)input->dim[nhwc ? 3 : 1];
+    info->height = (int)h;
+    info->width = (int)w;
+    return BCAM_OK;
+}
+
+/* ---- lowering, for N photos where that can be proven right, else for the file's own number ---- */
+
+static bcam_status lower_at(bcam_net *net, int64_t batch, bool lift, bcam_error *err)
+{
+    bcam_plan_fini(&net->plan);
+    bcam_lower_fini(&net->lower);
+    bcam_plan_init(&net->plan, batch, 1);
+    net->lower.graph = net->graph;
+    net->lower.plan = &net->plan;
+    net->lower.lift = lift;
+    net->lower.declared_batch = net->graph->inputs[0].dim[0];
+    net->info.batch = batch;
+    return bcam_lower_graph(&net->lower, net->needed, net->info.height, net->info.width, err);
+}
+
+/* The logits as (N,M), whatever shape the network gives them. */
+static bcam_status shape_logits(bcam_net *net, bcam_error *err)
+{
+    int score = bcam_map_get(&net->lower.map, net->score);
+    if (score < 0 || net->plan.values[score].role != BCAM_ROLE_WORK)
+        return bcam_fail(err, BCAM_E_MODEL, "output '%s' of '%s' does not depend on the photo", net->score, net->graph->path);
+    const bcam_value v = net->plan.values[score];
+    int64_t n = net->info.batch, dim[2] = {n, bcam_count(v.rank, v.dim) / n};
+    if (dim[1] < 2)
+        return bcam_fail(err, BCAM_E_UNSUPPORTED, "output '%s' of '%s' has one number per photo; a classifier has a score for each of at least two classes",
+                         net->score, net->graph->path);
+    if (dim[1] > 1 << 20)
+        return bcam_fail(err, BCAM_E_MODEL, "output '%s' of '%s' has %lld numbers per photo; that is no list of classes", net->score,
+                         net->graph->path, (long long)dim[1]);
+    net->info.class_count = (int)dim[1];
+    net->info.logits_value = score;
+    if (v.rank == 2 && v.dim[0] == n)
+        return BCAM_OK;
+    net->info.logits_value = bcam_plan_value(&net->plan, net->score, BCAM_ROLE_WORK, BCAM_F32, 2, dim);
+    bcam_step *step = net->info.logits_value < 0 ? NULL : bcam_plan_step(&net->plan, BCAM_VERB_COPY, BCAM_SEGMENT_FORWARD, net->score);
+    if (!step)
+        return bcam_fail(err, BCAM_E_MEMORY, "out of memory while reading '%s'", net->graph->path);
+    step->in[0] = score;
+    step->out[0] = net->info.logits_value;
+    step->u.copy.reshape = true;
+    return BCAM_OK;
+}
+
+static bcam_status lower_net(bcam_net *net, int64_t batch, bcam_error *err)
+{
+    int64_t declared = net->graph->inputs[0].dim[0];
+    bcam_error why = {0};
+    bcam_status status = lower_at(net, batch, true, &why);
+    if (status != BCAM_OK && net->lower.batch_lost) {
+        net->info.batch_fixed = true;
+        memcpy(net->info.batch_note, why.message, sizeof net->info.batch_note - 1);
+        status = lower_at(net, declared > 0 ? declared : 1, false, &why);
+    } else {
+        net->info.batch_lifted = declared > 0 && declared != batch;
+    }
+    if (status != BCAM_OK) {
+        if (err)
+            *err = why;
+        return status;
+    }
+    if (net->info.batch != 1 && net->info.batch_fixed)
+        return bcam_fail(err, BCAM_E_UNSUPPORTED, "'%s' is fixed at %lld photos at once (%s); export it with a batch of 1 or a free one",
+                         net->graph->path, (long long)net->info.batch, net->info.batch_note);
+    return shape_logits(net, err);
+}
+
+bcam_status bcam_net_open(const bcam_graph *graph, int64_t batch, bcam_net **out, bcam_error *err)
+{
+    *out = NULL;
+    bcam_net *net = bcam_alloc(1, sizeof *net);
+    if (!net)
+        return bcam_fail_memory(err, sizeof *net, "the network");
+    net->graph = graph;
+    bcam_status status = check_input(graph, &net->info, err);
+    if (status == BCAM_OK) {
+        net->info.output = graph->outputs[0].name;
+        net->score = find_score(graph, net->info.output, &net->info.activation);
+        net->score_maker = maker_of(graph, net->score);
+        status = mark_needed(graph, net->score, &net->needed, err);
+    }
+    if (status == BCAM_OK)
+        status = lower_net(net, batch, err);
+    if (status == BCAM_OK) {
+        net->info.input_value = net->lower.input;
+        net->info.output = net->score;
+        status = bcam_names_prepare(net, err);
+    }
+    if (status != BCAM_OK)
+        bcam_net_close(&net);
+    *out = net;
+    return status;
+}
+
+void bcam_net_close(bcam_net **net)
+{
+    if (!*net)
+        return;
+    bcam_lower_fini(&(*net)->lower);
+    bcam_plan_fini(&(*net)->plan);
+    bcam_free((*net)->needed);
+    bcam_free((*net)->paths);
+    bcam_free((*net)->edges);
+    bcam_free(*net);
+    *net = NULL;
+}
+
+const bcam_net_info *bcam_net_get_info(const bcam_net *net)
+{
+    return &net->info;
+}
+
+bcam_plan *bcam_net_plan(bcam_net *net)
+{
+    return &net->plan;
+}
