@@ -1,0 +1,76 @@
+/* cpu.h - the CPU device: plain C for every verb, oneDNN laid over it. Private to the room, but for `bcam_cpu_device`.
+ *
+ * How it is built up
+ *   plain.inc        includes the families (*.inc: gemm, conv, pool, elementwise, reduce, copy, cam), which are written once in terms of the
+ *                    type `real`, and ends with the table of slots, one per verb. It is compiled twice: plain_f32.c (real is float) and
+ *                    plain_f64.c (real is double). Everything in it is static but the table. Sums are made in double, in an order that
+ *                    depends neither on the number of threads nor on the batch: output bytes depend on neither.
+ *   walk.c           turns strided tensors into few long rows, so that one loop serves every layout
+ *   dnnl.c           overwrites slots of the float table
+ *   query.c          what a step must look like
+ *   place.c          where values lie: layout, aliases, arena
+ *   program.c        the device interface
+ *
+ * Where values lie. A value of rank 4 is channels-last, every other value is dense and row-major. Exceptions among rank 4, all dense:
+ *   - outputs of CAM and everything UPSAMPLE reads or writes: (K,N,h,w) and (K,N,H,W) have no channels
+ *   - weights of CONV and CONV_BWD: dense (M,C/groups,kh,kw), or on a reference device in the order kh, kw, C/groups, M, which plain C reads
+ *     along its inner loop
+ *   - a value in (N,H,W,C): the output of PREP with `nhwc`, what a COPY transposes from or to (N,C,H,W), and what elementwise verbs make of
+ *     such a value. That transposition then moves nothing.
+ * A COPY or COPY_BWD that moves nothing becomes an alias: no step, the same memory.
+ *
+ * Host memory. host() is promised for values that are dense and stored in their own dtype, and for pixels (u8, rank 4: N,H,W,3); for any
+ * other value it returns NULL and read()/write() must be used (always so for F32 values at FP64, which are stored as double). Runs are
+ * synchronous, so both buffer pairs are the same memory: fill a pair after the run on the other has been read.
+ *
+ * Lifetimes. A value that is written in one segment and read in a later one is kept to the end, so that BACKWARD and CAM can run again and
+ * again (other classes) after one FORWARD.
+ */
+#ifndef BCAM_CPU_CPU_H
+#define BCAM_CPU_CPU_H
+
+#include "dev/dev.h"
+
+extern const bcam_device_api bcam_cpu_device;
+
+/* ---- slots ---- */
+
+/** One step bound to memory (an each_k step is bound K times, its gradients advanced by one k each). Tensors are final from prepare on. */
+typedef struct bcam_cpu_call {
+    const bcam_step *step;
+    bcam_tensor in[BCAM_MAX_IN], out[BCAM_MAX_OUT]; /* data is NULL where an operand is absent */
+    unsigned in_const;    /* bit i: in[i] is a CONST, filled before prepare; prepare may keep a copy in an order of its own. Where such a
+                             value is written later, the device releases and prepares the call again. */
+    int threads;
+    bool deterministic;
+    void *context;        /* of the overlay (bcam_cpu_dnnl_open); NULL on reference and double devices */
+    void *state;          /* of the slot: made by prepare, freed by release */
+    size_t state_bytes;   /* set by prepare: memory behind state, for bytes() */
+    size_t scratch_bytes; /* set by prepare: what run needs for itself; one block is shared by all calls */
+    void *scratch;        /* aligned to 64 bytes; set before the first run */
+} bcam_cpu_call;
+
+/** How a verb is done. Everything but run may be NULL. run allocates nothing. */
+typedef struct bcam_cpu_verb {
+    /** BCAM_E_UNSUPPORTED from an overlaid slot means "not mine": the plain slot takes the step. A failing prepare leaves no state behind. */
+    bcam_status (*prepare)(bcam_cpu_call *call, bcam_error *err);
+    bcam_status (*run)(const bcam_cpu_call *call, bcam_error *err);
+    void (*release)(bcam_cpu_call *call);
+    const char *(*algorithm)(const bcam_cpu_call *call); /* NULL: "plain" */
+} bcam_cpu_verb;
+
+/* plain_f32.c, plain_f64.c: complete tables. */
+extern const bcam_cpu_verb bcam_cpu_plain_f32[BCAM_VERB_COUNT];
+extern const bcam_cpu_verb bcam_cpu_plain_f64[BCAM_VERB_COUNT];
+
+/* dnnl.c */
+bcam_status bcam_cpu_dnnl_open(void **context, bcam_error *err); /* an engine and a stream, one per device */
+void bcam_cpu_dnnl_close(void **context);
+const char *bcam_cpu_dnnl_version(void); /* "oneDNN 2.6.3" */
+/** Overwrites the slots it does faster. */
+void bcam_cpu_overlay_dnnl(bcam_cpu_verb table[BCAM_VERB_COUNT]);
+
+/** The first-choice slots of an open device, so that a test can plant one; a slot without `run` means plain C. */
+bcam_cpu_verb *bcam_cpu_slots(bcam_device *device);
+
+#endif

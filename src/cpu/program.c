@@ -1,0 +1,383 @@
+/* program.c - the CPU device: opening, compiling, running. */
+#include <omp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cpu/program.h"
+
+/* ---- the device ---- */
+
+static bcam_status cpu_probe(bcam_error *err)
+{
+    (void)err;
+    return BCAM_OK;
+}
+
+static void cpu_close(bcam_device **device)
+{
+    if (!*device)
+        return;
+    if ((*device)->context)
+        bcam_cpu_dnnl_close(&(*device)->context);
+    bcam_free(*device);
+    *device = NULL;
+}
+
+static bcam_status resolve_options(bcam_device_options *o, bcam_error *err)
+{
+    enum { MOST_THREADS = 4096 };
+    if (o->index != 0)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no CPU device %d; leave the number away", o->index);
+    if (o->threads < 0 || o->threads > MOST_THREADS)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "%d threads will not do; give 1 to %d, or 0 for all cores", o->threads, MOST_THREADS);
+    if (o->precision == BCAM_PRECISION_AUTO)
+        o->precision = BCAM_PRECISION_FP32;
+    if (o->precision != BCAM_PRECISION_FP32 && o->precision != BCAM_PRECISION_FP64)
+        return bcam_fail(err, BCAM_E_UNSUPPORTED, "the CPU computes in fp32 or fp64 only");
+    if (o->threads == 0)
+        o->threads = omp_get_num_procs(); /* as many as this process may use */
+    return BCAM_OK;
+}
+
+static bcam_status cpu_open(const bcam_device_options *options, bcam_device **out, bcam_error *err)
+{
+    bcam_status status;
+    bcam_device *device = bcam_alloc(1, sizeof *device);
+    *out = NULL;
+    if (!device)
+        return bcam_fail_memory(err, sizeof *device, "a device");
+    device->options = *options;
+    if ((status = resolve_options(&device->options, err)))
+        goto out;
+    bool twice = device->options.precision == BCAM_PRECISION_FP64;
+    const char *how = twice ? "plain C in double" : "plain C";
+    device->plain = twice ? bcam_cpu_plain_f64 : bcam_cpu_plain_f32;
+    if (!twice && !device->options.reference) {
+        if ((status = bcam_cpu_dnnl_open(&device->context, err)))
+            goto out;
+        bcam_cpu_overlay_dnnl(device->slots);
+        how = bcam_cpu_dnnl_version();
+    }
+    snprintf(device->text, sizeof device->text, "cpu (%s, %d thread%s)", how, device->options.threads,
+             device->options.threads == 1 ? "" : "s");
+out:
+    if (status)
+        cpu_close(&device);
+    *out = device;
+    return status;
+}
+
+static const char *cpu_describe(const bcam_device *device)
+{
+    return device->text;
+}
+
+static bcam_status cpu_query(bcam_device *device, const bcam_plan *plan, const bcam_step *step, bcam_error *err)
+{
+    (void)device;
+    return bcam_cpu_query(plan, step, err);
+}
+
+bcam_cpu_verb *bcam_cpu_slots(bcam_device *device)
+{
+    return device->slots;
+}
+
+/* ---- compiling ---- */
+
+static void release_call(bcam_program *p, size_t call)
+{
+    if (p->slot[call] && p->slot[call]->release)
+        p->slot[call]->release(&p->calls[call]);
+    p->slot[call] = NULL;
+    p->calls[call].state = NULL;
+    p->calls[call].state_bytes = p->calls[call].scratch_bytes = 0;
+}
+
+static void cpu_destroy(bcam_program **program)
+{
+    bcam_program *p = *program;
+    if (!p)
+        return;
+    for (size_t c = 0; c < p->call_count; c++)
+        release_call(p, c);
+    bcam_free(p->arena);
+    bcam_free(p->constants);
+    bcam_free(p->scratch);
+    bcam_pool_fini(&p->pool);
+    bcam_free(p);
+    *program = NULL;
+}
+
+/* The plan's values and steps with their names, and room for what is found out about them. */
+static bcam_status copy_plan(bcam_program *p, const bcam_plan *plan, bcam_error *err)
+{
+    p->k = plan->k;
+    p->value_count = plan->value_count;
+    p->step_count = plan->step_count;
+    p->values = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->values);
+    p->tensors = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->tensors);
+    p->root = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->root);
+    p->spans = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->spans);
+    p->birth = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->birth);
+    p->born = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->born);
+    p->steps = bcam_pool_alloc(&p->pool, p->step_count, sizeof *p->steps);
+    p->alias = bcam_pool_alloc(&p->pool, p->step_count, sizeof *p->alias);
+    p->first_call = bcam_pool_alloc(&p->pool, p->step_count + 1, sizeof *p->first_call);
+    if (!p->values || !p->tensors || !p->root || !p->spans || !p->birth || !p->born || !p->steps || !p->alias || !p->first_call)
+        goto memory;
+    for (size_t v = 0; v < p->value_count; v++) {
+        p->values[v] = plan->values[v];
+        p->values[v].data = p->values[v].scale = NULL;
+        if (!(p->values[v].name = bcam_pool_strdup(&p->pool, plan->values[v].name)))
+            goto memory;
+    }
+    for (size_t s = 0; s < p->step_count; s++) {
+        p->steps[s] = plan->steps[s];
+        if (!(p->steps[s].name = bcam_pool_strdup(&p->pool, plan->steps[s].name)))
+            goto memory;
+    }
+    return BCAM_OK;
+memory:
+    return bcam_fail_memory(err, p->pool.bytes, "a program");
+}
+
+/* The k-th run of a step sees the k-th part of each gradient. */
+static bcam_tensor bound_operand(const bcam_program *p, const bcam_step *step, int value, int64_t k)
+{
+    bcam_tensor t = {0};
+    if (value < 0)
+        return t;
+    t = p->tensors[value];
+    memcpy(t.dim, bcam_cpu_operand(p->values, p->k, step, value).dim, sizeof t.dim);
+    if (step->each_k && p->values[value].each_k)
+        t.data = (char *)t.data + (size_t)(k * t.dim[0] * t.stride[0]) * bcam_dtype_bytes(t.dtype);
+    return t;
+}
+
+static void bind_call(bcam_program *p, const bcam_step *step, int64_t k, bcam_cpu_call *call)
+{
+    const bcam_device *device = p->device;
+    *call = (bcam_cpu_call){.step = step, .threads = device->options.threads, .deterministic = device->options.deterministic,
+                            .context = device->context};
+    for (int i = 0; i < BCAM_MAX_IN; i++) {
+        call->in[i] = bound_operand(p, step, step->in[i], k);
+        if (step->in[i] >= 0 && p->values[step->in[i]].role == BCAM_ROLE_CONST)
+            call->in_const |= 1u << i;
+    }
+    for (int i = 0; i < BCAM_MAX_OUT; i++)
+        call->out[i] = bound_operand(p, step, step->out[i], k);
+}
+
+/* Chooses the slot: the overlay's unless it will not have the step. */
+static bcam_status prepare_call(bcam_program *p, size_t call, bcam_error *err)
+{
+    bcam_cpu_call *c = &p->calls[call];
+    const bcam_cpu_verb *fast = &p->device->slots[c->step->verb], *plain = &p->device->plain[c->step->verb];
+    bcam_status status = BCAM_E_UNSUPPORTED;
+    bcam_error why = {0};
+    if (fast->run)
+        status = fast->prepare ? fast->prepare(c, &why) : BCAM_OK;
+    if (status != BCAM_E_UNSUPPORTED) {
+        if (status)
+            return bcam_fail(err, status, "%s", why.message);
+        p->slot[call] = fast;
+        return BCAM_OK;
+    }
+    c->state = NULL;
+    c->state_bytes = c->scratch_bytes = 0;
+    if (plain->prepare && (status = plain->prepare(c, err)))
+        return status;
+    p->slot[call] = plain;
+    return BCAM_OK;
+}
+
+/* One block for all calls, as large as the largest asks for. */
+static bcam_status share_scratch(bcam_program *p, bcam_error *err)
+{
+    size_t most = 0;
+    for (size_t c = 0; c < p->call_count; c++)
+        most = p->calls[c].scratch_bytes > most ? p->calls[c].scratch_bytes : most;
+    if (most > p->scratch_bytes) {
+        bcam_free(p->scratch);
+        p->scratch_bytes = 0;
+        if (!(p->scratch = bcam_alloc_aligned(most)))
+            return bcam_fail_memory(err, most, "the steps' own use");
+        p->scratch_bytes = most;
+    }
+    for (size_t c = 0; c < p->call_count; c++)
+        p->calls[c].scratch = p->scratch;
+    return BCAM_OK;
+}
+
+static bcam_status bind_steps(bcam_program *p, bcam_error *err)
+{
+    size_t count = 0;
+    bcam_status status = BCAM_OK;
+    for (size_t s = 0; s < p->step_count; s++) {
+        p->first_call[s] = (int)count;
+        count += p->alias[s] ? 0 : p->steps[s].each_k ? (size_t)p->k : 1;
+    }
+    p->first_call[p->step_count] = (int)count;
+    p->calls = bcam_pool_alloc(&p->pool, count, sizeof *p->calls);
+    p->slot = bcam_pool_alloc(&p->pool, count, sizeof *p->slot);
+    if (!p->calls || !p->slot)
+        return bcam_fail_memory(err, count * sizeof *p->calls, "a program");
+    p->call_count = count;
+    for (size_t s = 0; s < p->step_count && !status; s++)
+        for (int c = p->first_call[s]; c < p->first_call[s + 1] && !status; c++) {
+            bind_call(p, &p->steps[s], c - p->first_call[s], &p->calls[c]);
+            status = prepare_call(p, (size_t)c, err);
+        }
+    return status ? status : share_scratch(p, err);
+}
+
+static bcam_status cpu_compile(bcam_device *device, const bcam_plan *plan, bcam_program **out, bcam_error *err)
+{
+    bcam_status status = BCAM_OK;
+    bcam_program *program = NULL;
+    *out = NULL;
+    for (size_t s = 0; s < plan->step_count && !status; s++)
+        status = bcam_cpu_query(plan, &plan->steps[s], err);
+    if (status)
+        return status;
+    if (!(program = bcam_alloc(1, sizeof *program)))
+        return bcam_fail_memory(err, sizeof *program, "a program");
+    program->device = device;
+    if ((status = copy_plan(program, plan, err)) || (status = bcam_cpu_place(program, plan, err)) ||
+        (status = bind_steps(program, err)))
+        goto out;
+    if (device->options.guard)
+        bcam_cpu_guard_start(program);
+out:
+    if (status)
+        cpu_destroy(&program);
+    *out = program;
+    return status;
+}
+
+/* ---- running ---- */
+
+static bcam_status run_step(bcam_program *p, int step, bcam_error *err)
+{
+    bool guard = p->device->options.guard;
+    bcam_status status = BCAM_OK;
+    if (guard)
+        bcam_cpu_guard_before(p, step);
+    for (int c = p->first_call[step]; c < p->first_call[step + 1] && !status; c++)
+        status = p->slot[c]->run(&p->calls[c], err);
+    if (guard && !status)
+        status = bcam_cpu_guard_after(p, step, err);
+    return status;
+}
+
+static bcam_status cpu_run(bcam_program *program, unsigned segments, int pair, bcam_error *err)
+{
+    (void)pair;
+    bcam_status status = BCAM_OK;
+    for (size_t s = 0; s < program->step_count && !status; s++)
+        if (segments & BCAM_SEGMENT_BIT(program->steps[s].segment) && !program->alias[s])
+            status = run_step(program, (int)s, err);
+    return status;
+}
+
+static bcam_status cpu_wait(bcam_program *program, int pair, bcam_error *err)
+{
+    (void)program, (void)pair, (void)err;
+    return BCAM_OK; /* run has waited */
+}
+
+/* ---- values ---- */
+
+static void *cpu_host(bcam_program *program, int value, int pair)
+{
+    (void)pair;
+    if (value < 0 || (size_t)value >= program->value_count)
+        return NULL;
+    const bcam_tensor *t = &program->tensors[value];
+    const bcam_value *v = &program->values[value];
+    bool pixels = v->dtype == BCAM_U8 && v->role == BCAM_ROLE_INPUT && v->rank == 4; /* channels-last, which is N,H,W,3 */
+    if ((v->role != BCAM_ROLE_INPUT && v->role != BCAM_ROLE_OUTPUT) || t->dtype != v->dtype || (!pixels && !bcam_tensor_is_dense(t)))
+        return NULL;
+    return t->data;
+}
+
+static bcam_status check_access(const bcam_program *p, int value, bcam_dtype as, bcam_error *err)
+{
+    if (value < 0 || (size_t)value >= p->value_count)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no value %d in a program of %zu", value, p->value_count);
+    const bcam_value *v = &p->values[value];
+    if (v->role == BCAM_ROLE_WORK)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "'%s' is neither input, output nor constant; it cannot be read or written", v->name);
+    if (!p->tensors[value].data)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "'%s' is used by no step; it has no memory", v->name);
+    if (as != v->dtype && !(v->dtype == BCAM_F32 && as == BCAM_F64))
+        return bcam_fail(err, BCAM_E_ARGUMENT, "'%s' is %s; it cannot be taken as %s", v->name, bcam_dtype_name(v->dtype),
+                         bcam_dtype_name(as));
+    return BCAM_OK;
+}
+
+static bcam_status cpu_read(bcam_program *program, int value, bcam_dtype as, void *out, bcam_error *err)
+{
+    bcam_status status = check_access(program, value, as, err);
+    if (!status)
+        bcam_cpu_elements_read(&program->tensors[value], as, out);
+    return status;
+}
+
+static bcam_status cpu_write(bcam_program *program, int value, bcam_dtype as, const void *data, bcam_error *err)
+{
+    bcam_status status = check_access(program, value, as, err);
+    if (status)
+        return status;
+    bcam_cpu_elements_write(&program->tensors[value], as, data);
+    if (program->values[value].role != BCAM_ROLE_CONST)
+        return BCAM_OK;
+    /* Slots may hold the constant in an order of their own. */
+    for (size_t s = 0; s < program->step_count; s++)
+        for (int i = 0; i < BCAM_MAX_IN; i++)
+            for (int c = program->first_call[s]; program->steps[s].in[i] == value && c < program->first_call[s + 1]; c++) {
+                release_call(program, (size_t)c);
+                if ((status = prepare_call(program, (size_t)c, err)))
+                    return status;
+            }
+    return share_scratch(program, err);
+}
+
+static size_t cpu_bytes(const bcam_program *program)
+{
+    size_t bytes = program->arena_bytes + program->constant_bytes + program->scratch_bytes;
+    for (size_t c = 0; c < program->call_count; c++)
+        bytes += program->calls[c].state_bytes;
+    return bytes;
+}
+
+static const char *cpu_algorithm(const bcam_program *program, size_t step)
+{
+    if (step >= program->step_count)
+        return "";
+    if (program->alias[step])
+        return "alias";
+    int call = program->first_call[step];
+    const bcam_cpu_verb *slot = program->slot[call];
+    return slot->algorithm ? slot->algorithm(&program->calls[call]) : "plain";
+}
+
+const bcam_device_api bcam_cpu_device = {
+    .abi = BCAM_DEVICE_ABI,
+    .name = "cpu",
+    .probe = cpu_probe,
+    .open = cpu_open,
+    .close = cpu_close,
+    .describe = cpu_describe,
+    .query = cpu_query,
+    .compile = cpu_compile,
+    .destroy = cpu_destroy,
+    .host = cpu_host,
+    .run = cpu_run,
+    .wait = cpu_wait,
+    .read = cpu_read,
+    .write = cpu_write,
+    .bytes = cpu_bytes,
+    .algorithm = cpu_algorithm,
+};

@@ -1,0 +1,84 @@
+/* prep.c - geometry of preprocessing: how large, where from, what is black. torchvision's Resize and CenterCrop, number for number. */
+#include <string.h>
+
+#include "in/photo.h"
+
+/** Half of a difference, rounded to the nearest even number where it is a half: Python's round(d / 2). */
+static int64_t half_even(int64_t difference)
+{
+    int64_t half = difference / 2;
+    return difference % 2 && half % 2 ? half + 1 : half;
+}
+
+/** The size after resizing. */
+static void resized_size(const bcam_recipe *recipe, int64_t width, int64_t height, int64_t *out_width, int64_t *out_height)
+{
+    *out_width = width;
+    *out_height = height;
+    if (recipe->resize == BCAM_RESIZE_SQUASH) {
+        *out_width = recipe->resize_w;
+        *out_height = recipe->resize_h;
+    } else if (recipe->resize == BCAM_RESIZE_SHORTER) {
+        int64_t shorter = width < height ? width : height, longer = width < height ? height : width;
+        int64_t scaled = (int64_t)((double)(recipe->resize_to * longer) / (double)shorter);
+        *out_width = width <= height ? recipe->resize_to : scaled;
+        *out_height = width <= height ? scaled : recipe->resize_to;
+    }
+}
+
+/** One side of the crop: network pixel i is resized pixel i + start where that exists (at <= i < at + count), else black. */
+typedef struct span {
+    int64_t start, at, count;
+} span;
+
+static span crop_span(int64_t have, int64_t want)
+{
+    if (have < want) {
+        int64_t before = (want - have) / 2;
+        return (span){-before, before, have};
+    }
+    return (span){half_even(have - want), 0, want};
+}
+
+/** Copies a picture of x.count columns, packed at the start of `out`, to its place in the middle of black; from the end, since they overlap. */
+static void spread(uint8_t *out, int height, int width, span x, span y)
+{
+    size_t row = (size_t)width * 3, part = (size_t)x.count * 3, left = (size_t)x.at * 3;
+    for (int64_t i = height - 1; i >= 0; i--) {
+        uint8_t *to = out + (size_t)i * row;
+        if (i < y.at || i >= y.at + y.count) {
+            continue;
+        }
+        memmove(to + left, out + (size_t)(i - y.at) * part, part);
+        memset(to, 0, left);
+        memset(to + left + part, 0, row - left - part);
+    }
+    memset(out, 0, (size_t)y.at * row);
+    memset(out + (size_t)(y.at + y.count) * row, 0, (size_t)(height - y.at - y.count) * row);
+}
+
+bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_t *out, bcam_box *crop, bcam_error *err)
+{
+    int64_t width, height;
+    resized_size(recipe, photo->width, photo->height, &width, &height);
+    if (width > INT32_MAX / 4 || height > INT32_MAX / 4) {
+        return bcam_fail(err, BCAM_E_INPUT, "%d x %d pixels are too long and narrow to be resized to a shorter side of %d", photo->width,
+                         photo->height, recipe->resize_to);
+    }
+    if (!recipe->crop && (width != recipe->width || height != recipe->height)) {
+        return bcam_fail(err, BCAM_E_INPUT, "%lld x %lld pixels, and the network takes %d x %d: the preprocessing neither resizes to that nor crops",
+                         (long long)width, (long long)height, recipe->width, recipe->height);
+    }
+    span x = crop_span(width, recipe->width), y = crop_span(height, recipe->height);
+    bcam_status status = bcam_resize_rgb(photo->rgb, photo->width, photo->height, (int)width, (int)height, recipe->filter, x.at ? 0 : (int)x.start,
+                                         y.at ? 0 : (int)y.start, (int)x.count, (int)y.count, out, &photo->scratch, &photo->scratch_capacity, err);
+    if (status != BCAM_OK) {
+        return status;
+    }
+    if (x.count < recipe->width || y.count < recipe->height) {
+        spread(out, recipe->height, recipe->width, x, y);
+    }
+    double per_x = (double)photo->width / (double)width, per_y = (double)photo->height / (double)height;
+    *crop = (bcam_box){(double)x.start * per_x, (double)y.start * per_y, recipe->width * per_x, recipe->height * per_y};
+    return BCAM_OK;
+}

@@ -1,0 +1,126 @@
+/* overlay.c - the colour map, the blend, and a JPEG for every map. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "out/writer.h"
+
+#define QUALITY 90
+#define BASE_LIMIT 60 /* of a photo's name, in the overlay's name */
+
+/* One channel of JET at i of 0 … 255: the ramp 1.5 - |4 i/255 - peak|, cut to [0, 1]. Red peaks at 3, green at
+ * 2, blue at 1. */
+static uint8_t jet(int i, int peak)
+{
+    int twice = 765 - abs(8 * i - 510 * peak); /* 2 * 255 * the ramp */
+    return (uint8_t)(twice < 0 ? 0 : twice > 510 ? 255 : (twice + 1) / 2);
+}
+
+float bcam_overlay_max(const float *map, int height, int width)
+{
+    float max = 0;
+    for (size_t i = 0; i < (size_t)height * (size_t)width; i++)
+        if (isfinite(map[i]) && map[i] > max)
+            max = map[i];
+    return max;
+}
+
+/* pixels, out (height, width, 3); map (height, width) */
+void bcam_overlay_blend(const uint8_t *pixels, const float *map, float max, int height, int width, uint8_t *out)
+{
+    uint8_t table[256][3];
+    for (int i = 0; i < 256; i++)
+        for (int c = 0; c < 3; c++)
+            table[i][c] = jet(i, 3 - c);
+    for (size_t i = 0; i < (size_t)height * (size_t)width; i++) {
+        static const uint8_t none[3] = {0};
+        const uint8_t *colour = none;
+        if (max > 0 && !isnan(map[i]))
+            colour = table[map[i] <= 0 ? 0 : map[i] >= max ? 255 : (int)(255 * (map[i] / max))];
+        for (int c = 0; c < 3; c++)
+            out[3 * i + (size_t)c] = (uint8_t)((pixels[3 * i + (size_t)c] + colour[c] + 1) / 2);
+    }
+}
+
+/* ---- the writer ---- */
+
+typedef struct overlay {
+    bcam_out_shared *shared;
+    char *folder;
+    uint8_t *blend; /* (in_height, in_width, 3) */
+    size_t blend_bytes;
+} overlay;
+
+static void overlay_close(void *state)
+{
+    overlay *self = state;
+    bcam_free(self->folder);
+    bcam_free(self->blend);
+    bcam_free(self);
+}
+
+static bcam_status overlay_open(bcam_out_shared *shared, void **state, bcam_error *err)
+{
+    if (!shared->settings->overlay)
+        return BCAM_OK;
+    overlay *self = bcam_alloc(1, sizeof *self);
+    if (!self)
+        return bcam_fail_memory(err, sizeof *self, "the overlay writer");
+    *state = self;
+    self->shared = shared;
+    self->folder = bcam_path_join(shared->settings->dir, "overlays");
+    return self->folder ? bcam_disk_make_dir(self->folder, err)
+                        : bcam_fail_memory(err, strlen(shared->settings->dir), "a file name");
+}
+
+/* overlays/000001-<photo>-<layer>-<method>-<class>.jpg */
+static char *make_path(overlay *self, const bcam_out_item *item, const bcam_out_map *map)
+{
+    char photo[BASE_LIMIT + 1];
+    const char *base = bcam_path_base(item->path), *dot = strrchr(base, '.');
+    const char *stem = bcam_out_stem_of(self->shared, map->layer, map->method);
+    bcam_out_safe_name(base, dot && dot != base ? (size_t)(dot - base) : strlen(base), BASE_LIMIT, photo);
+    return stem ? bcam_format("%s/%06" PRId64 "-%s-%s-%d.jpg", self->folder, item->id, photo, stem, map->class_id)
+                : NULL;
+}
+
+static bcam_status write_one(overlay *self, const bcam_out_item *item, const bcam_out_map *map, bcam_error *err)
+{
+    uint8_t *jpeg = NULL;
+    size_t bytes;
+    bcam_overlay_blend(item->pixels, map->full, bcam_overlay_max(map->full, item->in_height, item->in_width),
+                       item->in_height, item->in_width, self->blend);
+    bcam_status status = bcam_jpeg_encode(self->blend, item->in_height, item->in_width, QUALITY, &jpeg, &bytes, err);
+    if (status != BCAM_OK)
+        return status;
+    char *path = make_path(self, item, map);
+    status =
+        path ? bcam_disk_replace(path, jpeg, bytes, false, err) : bcam_fail_memory(err, BCAM_OUT_FILE, "a file name");
+    bcam_free(path);
+    bcam_free(jpeg);
+    return status;
+}
+
+static bcam_status overlay_write(void *state, const bcam_out_item *item, bcam_error *err)
+{
+    overlay *self = state;
+    if (!item->pixels)
+        return BCAM_OK;
+    size_t wanted = (size_t)item->in_height * (size_t)item->in_width * 3;
+    if (wanted > self->blend_bytes) {
+        uint8_t *grown = bcam_realloc(self->blend, wanted, 1);
+        if (!grown)
+            return bcam_fail_memory(err, wanted, "an overlay");
+        self->blend = grown;
+        self->blend_bytes = wanted;
+    }
+    bcam_status status = BCAM_OK;
+    for (int i = 0; status == BCAM_OK && i < item->map_count; i++)
+        if (item->maps[i].full && item->maps[i].outcome != BCAM_MAP_NONE)
+            status = write_one(self, item, &item->maps[i], err);
+    return status;
+}
+
+const bcam_writer bcam_overlay_writer = {"overlay", overlay_open, overlay_write, NULL, NULL, overlay_close};

@@ -1,0 +1,167 @@
+/* runjson.c - run.json: building it, stamping it, recognising it. The only file of out/ that knows cJSON. */
+#include <cjson/cJSON.h>
+#include <string.h>
+
+#include "out/writer.h"
+
+#define FORMAT 1 /* of run.json and of the run directory; goes up when something is renamed or changes its meaning */
+
+struct bcam_runjson {
+    cJSON *root;
+    bool failed;
+};
+
+bcam_runjson *bcam_runjson_open(void)
+{
+    bcam_runjson *json = bcam_alloc(1, sizeof *json);
+    if (json && !(json->root = cJSON_CreateObject())) {
+        bcam_free(json);
+        json = NULL;
+    }
+    return json;
+}
+
+/* The object that "a.b.c" lies in; *key receives "c". Objects on the way are made. */
+static cJSON *descend(bcam_runjson *json, const char *path, const char **key)
+{
+    cJSON *at = json->root;
+    for (const char *dot; at && (dot = strchr(path, '.')); path = dot + 1) {
+        char *name = bcam_strndup(path, (size_t)(dot - path));
+        cJSON *inner = name ? cJSON_GetObjectItemCaseSensitive(at, name) : NULL;
+        if (name && !inner)
+            inner = cJSON_AddObjectToObject(at, name);
+        bcam_free(name);
+        at = cJSON_IsObject(inner) ? inner : NULL;
+    }
+    *key = path;
+    return at;
+}
+
+/* Takes `value` over. A second value for a path replaces the first. */
+static void put(bcam_runjson *json, const char *path, cJSON *value)
+{
+    const char *key;
+    cJSON *at = value && json ? descend(json, path, &key) : NULL;
+    if (at)
+        cJSON_DeleteItemFromObjectCaseSensitive(at, key);
+    if (!at || !cJSON_AddItemToObject(at, key, value)) {
+        cJSON_Delete(value);
+        if (json)
+            json->failed = true;
+    }
+}
+
+/* JSON is UTF-8 and names may be any bytes. */
+static cJSON *make_string(const char *value)
+{
+    bcam_text text = {0};
+    bcam_text_utf8(&text, value);
+    cJSON *string = text.failed ? NULL : cJSON_CreateString(text.data ? text.data : "");
+    bcam_text_fini(&text);
+    return string;
+}
+
+void bcam_runjson_string(bcam_runjson *json, const char *path, const char *value)
+{
+    if (json)
+        put(json, path, value ? make_string(value) : cJSON_CreateNull());
+}
+
+void bcam_runjson_number(bcam_runjson *json, const char *path, double value)
+{
+    if (json)
+        put(json, path, cJSON_CreateNumber(value));
+}
+
+void bcam_runjson_bool(bcam_runjson *json, const char *path, bool value)
+{
+    if (json)
+        put(json, path, cJSON_CreateBool(value));
+}
+
+void bcam_runjson_append(bcam_runjson *json, const char *path, const char *value)
+{
+    if (!json)
+        return;
+    const char *key;
+    cJSON *at = descend(json, path, &key);
+    cJSON *array = at ? cJSON_GetObjectItemCaseSensitive(at, key) : NULL;
+    if (at && !array)
+        array = cJSON_AddArrayToObject(at, key);
+    cJSON *string = cJSON_IsArray(array) ? make_string(value) : NULL;
+    if (!string || !cJSON_AddItemToArray(array, string)) {
+        cJSON_Delete(string);
+        json->failed = true;
+    }
+}
+
+static char *print(const cJSON *root)
+{
+    char *printed = cJSON_Print(root);
+    char *text = printed ? bcam_format("%s\n", printed) : NULL;
+    cJSON_free(printed);
+    return text;
+}
+
+char *bcam_runjson_text(const bcam_runjson *json)
+{
+    return json && !json->failed ? print(json->root) : NULL;
+}
+
+void bcam_runjson_close(bcam_runjson **json)
+{
+    if (!json || !*json)
+        return;
+    cJSON_Delete((*json)->root);
+    bcam_free(*json);
+    *json = NULL;
+}
+
+bool bcam_runjson_is_ours(const char *text)
+{
+    cJSON *root = cJSON_Parse(text);
+    const cJSON *program = cJSON_GetObjectItemCaseSensitive(root, "program");
+    bool ours = cJSON_IsObject(root) && cJSON_IsString(program) && strcmp(program->valuestring, "batchcam") == 0;
+    cJSON_Delete(root);
+    return ours;
+}
+
+/* Moves the members of `from` behind those of `to`, but for names that are there already. */
+static bool move_members(cJSON *from, cJSON *to)
+{
+    while (from->child) {
+        cJSON *member = cJSON_DetachItemViaPointer(from, from->child);
+        if (cJSON_GetObjectItemCaseSensitive(to, member->string) ||
+            !cJSON_AddItemToObject(to, member->string, member)) {
+            bool double_name = cJSON_GetObjectItemCaseSensitive(to, member->string) != NULL;
+            cJSON_Delete(member);
+            if (!double_name)
+                return false;
+        }
+    }
+    return true;
+}
+
+char *bcam_runjson_stamp(const char *text, const char *failure)
+{
+    char *stamped = NULL;
+    cJSON *from = cJSON_Parse(text), *to = cJSON_CreateObject();
+    if (!cJSON_IsObject(from) || !to)
+        goto out;
+    const cJSON *status = cJSON_GetObjectItemCaseSensitive(from, "status");
+    const char *said = failure ? "failed" : cJSON_IsString(status) ? status->valuestring : "complete";
+    bool made = cJSON_AddStringToObject(to, "program", "batchcam") && cJSON_AddNumberToObject(to, "format", FORMAT) &&
+                cJSON_AddStringToObject(to, "version", BCAM_VERSION_STRING) &&
+                cJSON_AddStringToObject(to, "status", said);
+    cJSON *message = failure ? make_string(failure) : NULL;
+    if (failure && (!message || !cJSON_AddItemToObject(to, "message", message))) {
+        cJSON_Delete(message);
+        goto out;
+    }
+    if (made && move_members(from, to))
+        stamped = print(to);
+out:
+    cJSON_Delete(from);
+    cJSON_Delete(to);
+    return stamped;
+}

@@ -1,0 +1,176 @@
+/* engine.c - opening and closing an engine, and what it is. */
+#include "run/engine.h"
+
+#include <string.h>
+
+static bcam_status check_options(const bcam_engine_options *o, bcam_error *err)
+{
+    if (o->batch < 0 || o->batch > 4096)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "a batch of %d will not do; 1 to 4096", o->batch);
+    if (o->threads < 0 || o->threads > 1024)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "%d threads will not do; 1 to 1024", o->threads);
+    if (o->layer_count < 0 || o->layer_count > BCAM_MAX_LAYERS)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "%d target layers are too many; at most %d", o->layer_count, BCAM_MAX_LAYERS);
+    if (o->method_count < 0 || o->method_count > BCAM_MAX_METHODS)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "%d methods are too many; at most %d", o->method_count, BCAM_MAX_METHODS);
+    if (o->classes < 0 || o->classes > 1 << 20)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "%d classes per photo will not do", o->classes);
+    if (o->map_dtype != BCAM_F32 && o->map_dtype != BCAM_F16 && o->map_dtype != BCAM_U8)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "maps can be float32, float16 or uint8");
+    if (o->signed_maps && o->map_dtype == BCAM_U8)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "signed maps cannot be uint8; choose float32 or float16");
+    if (o->precision == BCAM_PRECISION_FP64)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "precision fp64 is there for self-tests only; choose fp32");
+    return BCAM_OK;
+}
+
+static bcam_status choose_methods(bcam_engine *e, bcam_error *err)
+{
+    static const char *const usual[] = {"gradcam"};
+    const char *const *names = e->options.method_count ? e->options.methods : usual;
+    e->info.method_count = e->options.method_count ? e->options.method_count : 1;
+    bcam_status status = BCAM_OK;
+    for (int m = 0; status == BCAM_OK && m < e->info.method_count; m++)
+        status = bcam_method_find(names[m], &e->methods[m], err);
+    return status;
+}
+
+static bcam_status open_device(bcam_engine *e, bcam_error *err)
+{
+    bcam_device_options o = {.threads = e->options.threads, .precision = e->options.precision, .deterministic = e->options.deterministic, .log = e->log};
+    bcam_status status = bcam_device_find(e->options.device, &o, &e->api, err);
+    if (status == BCAM_OK)
+        status = e->api->open(&o, &e->device, err);
+    if (status == BCAM_OK) {
+        strncpy(e->device_name, e->api->describe(e->device), sizeof e->device_name - 1);
+        e->info.device = e->device_name;
+    }
+    return status;
+}
+
+/* ---- results that outlive one of several runs ---- */
+
+static void *copies(bcam_engine *e, int64_t item, size_t size)
+{
+    return bcam_pool_alloc(&e->pool, (size_t)(e->info.classes * (int64_t)e->info.batch * item), size);
+}
+
+static bcam_status make_copies(bcam_engine *e, bcam_error *err)
+{
+    int64_t input_area = (int64_t)e->info.height * e->info.width;
+    bool fits = true;
+    for (int i = 0; i < e->info.layer_count; i++)
+        for (int m = 0; m < e->info.method_count; m++) {
+            bcam_engine_layer *layer = &e->layers[i];
+            bcam_engine_maps *maps = &layer->maps[m];
+            int64_t area = (int64_t)layer->target.height * layer->target.width;
+            int64_t given = e->options.map_size == BCAM_SIZE_INPUT ? input_area : area;
+            maps->given = copies(e, given, bcam_dtype_bytes(e->options.map_dtype));
+            maps->range = copies(e, 2, sizeof(float));
+            maps->raw = copies(e, area, sizeof(float));
+            maps->picture = e->pictures ? copies(e, input_area, sizeof(float)) : NULL;
+            maps->weights = maps->value.weights >= 0 ? copies(e, layer->target.channels, sizeof(float)) : NULL;
+            fits &= maps->given && maps->range && maps->raw && (maps->picture || !e->pictures) && (maps->weights || maps->value.weights < 0);
+        }
+    e->ids = copies(e, 1, sizeof *e->ids);
+    e->logit = copies(e, 1, sizeof *e->logit);
+    e->probability = copies(e, 1, sizeof *e->probability);
+    e->staging = bcam_pool_alloc(&e->pool, (size_t)(e->info.batch * (int64_t)e->info.channels * input_area), sizeof *e->staging);
+    fits &= e->ids && e->logit && e->probability && e->staging;
+    return fits ? BCAM_OK : bcam_fail(err, BCAM_E_MEMORY, "out of memory for the maps of %d photos and %d classes; take a smaller batch", e->info.batch, e->info.classes);
+}
+
+bcam_status bcam_engine_make(const char *model, const bcam_engine_options *options, bool pictures, bcam_engine **out, bcam_error *err)
+{
+    enum { USUAL_BATCH = 16 };
+    *out = NULL;
+    bcam_graph *graph = NULL;
+    bcam_engine *e = bcam_alloc(1, sizeof *e);
+    if (!e)
+        return bcam_fail_memory(err, sizeof *e, "the engine");
+    if (options)
+        e->options = *options;
+    e->options.batch = e->options.batch ? e->options.batch : USUAL_BATCH;
+    e->info.classes = e->options.classes ? e->options.classes : 1;
+    e->info.layer_count = e->options.layer_count ? e->options.layer_count : 1;
+    e->log = (bcam_log){e->options.log, e->options.log_data};
+    e->pictures = pictures;
+    bcam_status status = check_options(&e->options, err);
+    if (status == BCAM_OK)
+        status = choose_methods(e, err);
+    if (status == BCAM_OK && !(e->layers = bcam_pool_alloc(&e->pool, (size_t)e->info.layer_count, sizeof *e->layers)))
+        status = bcam_fail_memory(err, sizeof *e->layers, "the layers");
+    if (status == BCAM_OK)
+        status = bcam_onnx_open(model, &graph, err);
+    if (status == BCAM_OK)
+        status = open_device(e, err);
+    if (status == BCAM_OK)
+        status = bcam_engine_build(e, graph, err);
+    if (status == BCAM_OK)
+        status = make_copies(e, err);
+    bcam_onnx_close(&graph);
+    bool native = e->options.map_size == BCAM_SIZE_NATIVE && e->layers;
+    e->info.map_height = native ? e->layers[0].target.height : e->info.height;
+    e->info.map_width = native ? e->layers[0].target.width : e->info.width;
+    if (status != BCAM_OK)
+        bcam_engine_close(&e);
+    *out = e;
+    return status;
+}
+
+bcam_status bcam_engine_open(const char *model, const bcam_engine_options *options, bcam_engine **out, bcam_error *err)
+{
+    return bcam_engine_make(model, options, false, out, err);
+}
+
+void bcam_engine_close(bcam_engine **engine)
+{
+    bcam_engine *e = engine ? *engine : NULL;
+    if (!e)
+        return;
+    if (e->program)
+        e->api->destroy(&e->program);
+    if (e->device)
+        e->api->close(&e->device);
+    bcam_pool_fini(&e->pool);
+    bcam_free(e);
+    *engine = NULL;
+}
+
+bcam_status bcam_engine_get_info(const bcam_engine *engine, bcam_engine_info *info, bcam_error *err)
+{
+    if (!engine || !info)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "bcam_engine_get_info needs an engine and a place for the facts");
+    *info = engine->info;
+    return BCAM_OK;
+}
+
+bcam_status bcam_engine_get_layer(const bcam_engine *engine, int layer, bcam_layer_info *info, bcam_error *err)
+{
+    if (!engine || !info || layer < 0 || layer >= engine->info.layer_count)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no layer %d in this engine", layer);
+    const bcam_engine_layer *l = &engine->layers[layer];
+    *info = (bcam_layer_info){l->target.name, l->target.tensor, l->target.note, l->target.channels, l->target.height, l->target.width, l->constant};
+    return BCAM_OK;
+}
+
+const bcam_recipe *bcam_engine_recipe(const bcam_engine *engine)
+{
+    return &engine->recipe;
+}
+
+const char *bcam_engine_method(const bcam_engine *engine, int method)
+{
+    return engine->methods[method]->name;
+}
+
+size_t bcam_engine_bytes(const bcam_engine *engine)
+{
+    return engine->api->bytes(engine->program);
+}
+
+void bcam_engine_algorithms(const bcam_engine *engine, bcam_algorithm_fn fn, void *data)
+{
+    for (size_t s = 0; s < engine->step_count; s++)
+        fn(data, s, engine->steps[s].name, engine->steps[s].verb, engine->api->algorithm(engine->program, s));
+}

@@ -1,0 +1,61 @@
+/* engine.h - an engine from the inside. Private to run/engine*.c. */
+#ifndef BCAM_RUN_ENGINE_H
+#define BCAM_RUN_ENGINE_H
+
+#include "cam/cam.h"
+#include "net/net.h"
+#include "run/run.h"
+
+enum { BCAM_MAX_LAYERS = 16, BCAM_MAX_METHODS = 8, BCAM_CHUNK = 8 /* classes computed in one backward run */ };
+
+/** One layer and method: its values in the program, and, where the classes are computed in several runs, what the runs gave, k slowest. */
+typedef struct bcam_engine_maps {
+    bcam_cam_maps value;
+    void *given;    /* (K,N,height,width) */
+    float *range;   /* (K,N,2) */
+    float *picture; /* (K,N,H,W) or NULL */
+    float *raw;     /* (K,N,h,w) */
+    float *weights; /* (K,N,C) or NULL */
+} bcam_engine_maps;
+
+typedef struct bcam_engine_layer {
+    bcam_target target;
+    bool constant;   /* its gradient does not depend on the photo */
+    float *weights;  /* then (M,C); else NULL */
+    int gradient;    /* value in the program, or -1 */
+    bcam_engine_maps maps[BCAM_MAX_METHODS];
+} bcam_engine_layer;
+
+struct bcam_engine {
+    bcam_engine_options options; /* with defaults filled in; strings are not used after opening */
+    bcam_engine_info info;
+    bcam_recipe recipe;
+    bool pictures, nhwc;
+    bcam_log log;
+    const bcam_device_api *api;
+    bcam_device *device;
+    bcam_program *program;
+    bcam_pool pool; /* names, copies of results */
+    char device_name[128];
+
+    const bcam_method *methods[BCAM_MAX_METHODS];
+    bcam_engine_layer *layers; /* info.layer_count */
+    int pixels, input, logits; /* values; pixels -1 where the input is not RGB */
+    bcam_selection selection;
+    int chunk, chunks;         /* K of one run, and how many runs make K */
+
+    float *staging;            /* (N,C,H,W): an input given as numbers */
+    int32_t *ids;              /* (K,N) */
+    float *logit, *probability;
+    int count;                 /* photos of the last batch; 0: none yet */
+    bool gradients_whole;      /* the program still holds all K */
+    struct bcam_step_name { const char *name, *verb; } *steps;
+    size_t step_count;
+};
+
+/** The first half of it: resolves layers, finds constant gradients and their weights. Needs options, layers, api and device. */
+bcam_status bcam_engine_probe(bcam_engine *engine, const bcam_graph *graph, bcam_error *err);
+/** Resolves layers, finds constant gradients, makes the program. The graph is only read. */
+bcam_status bcam_engine_build(bcam_engine *engine, const bcam_graph *graph, bcam_error *err);
+
+#endif

@@ -1,0 +1,274 @@
+/* engine_plan.c - from a graph to a program: first a look at one photo (which layers, whose gradients are constant), then the real one. */
+#include <string.h>
+
+#include "run/engine.h"
+
+static bcam_status out_of_memory(bcam_error *err)
+{
+    return bcam_fail(err, BCAM_E_MEMORY, "out of memory while planning");
+}
+
+/* ---- constant gradients: the same for all photos and all positions. They are computed here, once. ---- */
+
+/* Takes class `first` … of gradients (K,C,h,w) as weights if every channel is one number; false if some is not. */
+static bool take_weights(const float *g, int64_t k, int64_t channels, int64_t area, float *weights)
+{
+    for (int64_t c = 0; c < k * channels; c++) {
+        for (int64_t i = 1; i < area; i++)
+            if (g[c * area + i] != g[c * area])
+                return false;
+        weights[c] = g[c * area];
+    }
+    return true;
+}
+
+/* Runs the backward steps on one-hot seeds, a group of classes at a time. A layer whose gradient varies over positions is no longer constant. */
+static bcam_status run_probe(bcam_engine *e, bcam_program *program, int seed, const int *gradient, int64_t k, float *seeds, float *g, bcam_error *err)
+{
+    int64_t classes = e->info.class_count;
+    for (int64_t first = 0; first < classes; first += k) {
+        int64_t now = classes - first < k ? classes - first : k;
+        memset(seeds, 0, (size_t)(k * classes) * sizeof *seeds);
+        for (int64_t i = 0; i < now; i++)
+            seeds[i * classes + first + i] = 1;
+        bcam_status status = e->api->write(program, seed, BCAM_F32, seeds, err);
+        if (status == BCAM_OK)
+            status = e->api->run(program, BCAM_SEGMENT_BIT(BCAM_SEGMENT_BACKWARD), 0, err);
+        if (status == BCAM_OK)
+            status = e->api->wait(program, 0, err);
+        for (int i = 0; status == BCAM_OK && i < e->info.layer_count; i++) {
+            bcam_engine_layer *layer = &e->layers[i];
+            int64_t channels = layer->target.channels, area = (int64_t)layer->target.height * layer->target.width;
+            if (!layer->constant)
+                continue;
+            status = e->api->read(program, gradient[i], BCAM_F32, g, err);
+            if (status == BCAM_OK)
+                layer->constant = take_weights(g, now, channels, area, layer->weights + first * channels);
+        }
+        if (status != BCAM_OK)
+            return status;
+    }
+    return BCAM_OK;
+}
+
+static bcam_status compile_probe(bcam_engine *e, bcam_plan *plan, int seed, const int *gradient, bcam_error *err)
+{
+    float *seeds = bcam_alloc((size_t)(plan->k * e->info.class_count), sizeof *seeds), *g = NULL;
+    size_t most = 0;
+    bcam_program *program = NULL;
+    bcam_status status = BCAM_OK;
+    for (int i = 0; i < e->info.layer_count; i++) {
+        bcam_engine_layer *layer = &e->layers[i];
+        size_t size = (size_t)layer->target.channels * (size_t)layer->target.height * (size_t)layer->target.width;
+        if (!layer->constant)
+            continue;
+        plan->values[gradient[i]].role = BCAM_ROLE_OUTPUT;
+        layer->weights = bcam_pool_alloc(&e->pool, (size_t)e->info.class_count * (size_t)layer->target.channels, sizeof(float));
+        most = size > most ? size : most;
+        if (!layer->weights)
+            status = out_of_memory(err);
+    }
+    g = bcam_alloc(most * (size_t)plan->k, sizeof *g);
+    if (!seeds || !g)
+        status = out_of_memory(err);
+    if (status == BCAM_OK)
+        status = bcam_plan_tidy(plan, err);
+    if (status == BCAM_OK)
+        status = e->api->compile(e->device, plan, &program, err);
+    if (status == BCAM_OK)
+        status = run_probe(e, program, seed, gradient, plan->k, seeds, g, err);
+    if (program)
+        e->api->destroy(&program);
+    bcam_free(seeds);
+    bcam_free(g);
+    return status;
+}
+
+static bcam_status resolve_layers(bcam_engine *e, const bcam_net *net, int *targets, bcam_error *err)
+{
+    for (int i = 0; i < e->info.layer_count; i++) {
+        bcam_status status = bcam_net_target(net, e->options.layer_count ? e->options.layers[i] : NULL, &e->layers[i].target, err);
+        if (status != BCAM_OK)
+            return status;
+        targets[i] = e->layers[i].target.value;
+    }
+    return BCAM_OK;
+}
+
+/* One photo's plan with nothing but the backward steps of constant gradients. */
+bcam_status bcam_engine_probe(bcam_engine *e, const bcam_graph *graph, bcam_error *err)
+{
+    enum { GROUP = 64 };
+    int targets[BCAM_MAX_LAYERS], gradient[BCAM_MAX_LAYERS], seed = -1;
+    bool constant[BCAM_MAX_LAYERS], any = false;
+    bcam_net *net = NULL;
+    bcam_status status = bcam_net_open(graph, 1, &net, err);
+    if (status == BCAM_OK)
+        status = resolve_layers(e, net, targets, err);
+    if (status == BCAM_OK) {
+        const bcam_net_info *info = bcam_net_get_info(net);
+        bcam_plan *plan = bcam_net_plan(net);
+        e->info.class_count = info->class_count;
+        plan->k = info->class_count < GROUP ? info->class_count : GROUP;
+        int64_t dim[2] = {plan->k, info->class_count};
+        seed = bcam_plan_value(plan, "seed", BCAM_ROLE_INPUT, BCAM_F32, 2, dim);
+        if (seed < 0)
+            status = out_of_memory(err);
+        else
+            plan->values[seed].each_k = true;
+        if (status == BCAM_OK)
+            status = bcam_plan_fold(plan, targets, e->info.layer_count, err);
+        if (status == BCAM_OK)
+            status = bcam_plan_differentiate(plan, info->logits_value, seed, targets, e->info.layer_count, !info->batch_fixed, gradient, constant, err);
+        for (int i = 0; status == BCAM_OK && i < e->info.layer_count; i++)
+            any |= e->layers[i].constant = constant[i];
+        if (status == BCAM_OK && any)
+            status = compile_probe(e, plan, seed, gradient, err);
+    }
+    bcam_net_close(&net);
+    return status;
+}
+
+/* ---- the program ---- */
+
+static bcam_status plan_input(bcam_engine *e, const bcam_net_info *info, bcam_plan *plan, bcam_error *err)
+{
+    e->input = info->input_value;
+    e->pixels = -1;
+    if (info->channels != 3)
+        return BCAM_OK;
+    const int64_t pixels[4] = {plan->batch, 3, info->height, info->width}, lut[2] = {3, 256};
+    float *table;
+    int lut_value = bcam_plan_const_f32(plan, "lut", 2, lut, NULL, &table);
+    e->pixels = bcam_plan_value(plan, "pixels", BCAM_ROLE_INPUT, BCAM_U8, 4, pixels);
+    bcam_step *step = e->pixels < 0 || lut_value < 0 ? NULL : bcam_plan_step(plan, BCAM_VERB_PREP, BCAM_SEGMENT_PREP, "prep");
+    if (!step)
+        return out_of_memory(err);
+    plan->values[e->input].role = BCAM_ROLE_OUTPUT; /* written by this step, or by the host in its place */
+    bcam_recipe_lut(&e->recipe, table);
+    for (int c = 0; c < 3; c++)
+        step->u.prep.channel[c] = bcam_recipe_channel(&e->recipe, c);
+    step->in[0] = e->pixels;
+    step->in[1] = lut_value;
+    step->out[0] = e->input;
+    return BCAM_OK;
+}
+
+/* Backward steps only to layers whose gradient is not constant. */
+static bcam_status plan_gradients(bcam_engine *e, const bcam_net_info *info, bcam_plan *plan, bcam_error *err)
+{
+    int targets[BCAM_MAX_LAYERS], gradient[BCAM_MAX_LAYERS], which[BCAM_MAX_LAYERS], count = 0;
+    bool constant[BCAM_MAX_LAYERS];
+    for (int i = 0; i < e->info.layer_count; i++) {
+        e->layers[i].gradient = -1;
+        if (!e->layers[i].constant) {
+            which[count] = i;
+            targets[count++] = e->layers[i].target.value;
+        }
+    }
+    if (!count)
+        return BCAM_OK;
+    bcam_status status = bcam_plan_differentiate(plan, info->logits_value, e->selection.seed, targets, count, !info->batch_fixed, gradient, constant, err);
+    for (int i = 0; status == BCAM_OK && i < count; i++) {
+        e->layers[which[i]].gradient = gradient[i];
+        plan->values[gradient[i]].role = BCAM_ROLE_OUTPUT;
+    }
+    return status;
+}
+
+static bcam_status plan_maps(bcam_engine *e, bcam_plan *plan, bcam_error *err)
+{
+    bcam_cam_output output = {.signed_maps = e->options.signed_maps, .dtype = e->options.map_dtype, .picture = e->pictures};
+    output.picture_height = e->info.height;
+    output.picture_width = e->info.width;
+    if (e->options.map_size == BCAM_SIZE_INPUT) {
+        output.height = e->info.height;
+        output.width = e->info.width;
+    }
+    for (int i = 0; i < e->info.layer_count; i++) {
+        bcam_engine_layer *layer = &e->layers[i];
+        bcam_cam_source source = {layer->target.name, layer->target.value, layer->gradient, layer->constant ? layer->weights : NULL, e->info.class_count};
+        plan->values[layer->target.value].role = BCAM_ROLE_OUTPUT;
+        for (int m = 0; m < e->info.method_count; m++) {
+            bcam_status status = bcam_cam_map(plan, e->methods[m], &source, &e->selection, &output, &layer->maps[m].value, err);
+            if (status != BCAM_OK)
+                return status;
+        }
+    }
+    return BCAM_OK;
+}
+
+static bcam_status keep_step_names(bcam_engine *e, const bcam_plan *plan, bcam_error *err)
+{
+    e->steps = bcam_pool_alloc(&e->pool, plan->step_count + 1, sizeof *e->steps);
+    e->step_count = plan->step_count;
+    for (size_t s = 0; e->steps && s < plan->step_count; s++) {
+        e->steps[s].name = bcam_pool_strdup(&e->pool, plan->steps[s].name);
+        e->steps[s].verb = bcam_verb_name(plan->steps[s].verb);
+        if (!e->steps[s].name)
+            e->steps = NULL;
+    }
+    return e->steps ? BCAM_OK : out_of_memory(err);
+}
+
+static bcam_status build_program(bcam_engine *e, bcam_net *net, bcam_error *err)
+{
+    const bcam_net_info *info = bcam_net_get_info(net);
+    bcam_plan *plan = bcam_net_plan(net);
+    int targets[BCAM_MAX_LAYERS];
+    bcam_status status = resolve_layers(e, net, targets, err);
+    if (status != BCAM_OK)
+        return status;
+    plan->k = e->chunk;
+    e->logits = info->logits_value;
+    plan->values[e->logits].role = BCAM_ROLE_OUTPUT;
+    status = plan_input(e, info, plan, err);
+    if (status == BCAM_OK)
+        status = bcam_plan_fold(plan, targets, e->info.layer_count, err);
+    if (status == BCAM_OK)
+        status = bcam_cam_select(plan, e->logits, e->info.classes, e->info.activation, &e->selection, err);
+    if (status == BCAM_OK)
+        status = plan_gradients(e, info, plan, err);
+    if (status == BCAM_OK)
+        status = plan_maps(e, plan, err);
+    if (status == BCAM_OK)
+        status = bcam_plan_fuse(plan, err);
+    if (status == BCAM_OK)
+        status = bcam_plan_tidy(plan, err);
+    if (status == BCAM_OK)
+        status = keep_step_names(e, plan, err);
+    return status != BCAM_OK ? status : e->api->compile(e->device, plan, &e->program, err);
+}
+
+static bcam_status read_input_facts(bcam_engine *e, const char *model, const bcam_net_info *info, bcam_error *err)
+{
+    e->info.height = info->height;
+    e->info.width = info->width;
+    e->info.channels = info->channels;
+    e->nhwc = info->nhwc;
+    e->info.batch = (int)info->batch;
+    if (info->batch_fixed)
+        bcam_log_line(&e->log, BCAM_LOG_WARNING, "the model runs one photo at a time: %s", info->batch_note);
+    e->info.activation = e->options.activation != BCAM_ACTIVATION_AUTO ? e->options.activation
+                         : info->activation != BCAM_ACTIVATION_NONE    ? info->activation
+                                                                       : BCAM_ACTIVATION_SOFTMAX;
+    if (info->channels != 3)
+        return BCAM_OK;
+    return bcam_recipe_read(e->options.preprocess, model, info->height, info->width, &e->recipe, err);
+}
+
+bcam_status bcam_engine_build(bcam_engine *e, const bcam_graph *graph, bcam_error *err)
+{
+    bcam_net *net = NULL;
+    bcam_status status = bcam_engine_probe(e, graph, err);
+    e->chunk = e->info.classes < BCAM_CHUNK ? e->info.classes : BCAM_CHUNK;
+    e->chunks = (e->info.classes + e->chunk - 1) / e->chunk;
+    if (status == BCAM_OK)
+        status = bcam_net_open(graph, e->options.batch, &net, err);
+    if (status == BCAM_OK)
+        status = read_input_facts(e, graph->path, bcam_net_get_info(net), err);
+    if (status == BCAM_OK)
+        status = build_program(e, net, err);
+    bcam_net_close(&net);
+    return status;
+}

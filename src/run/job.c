@@ -1,0 +1,232 @@
+/* job.c - from settings to opened resources, in an order in which nothing is written before everything that can be refused was looked at. */
+#include "run/job.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net/net.h"
+
+static bcam_status check_options(const bcam_run_options *o, bcam_error *err)
+{
+    if (!o || !o->model)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "name a model (an ONNX file)");
+    if (!o->images || o->image_count < 1)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "name photos: folders, files or a .csv or .txt list");
+    if (!o->out_dir || !*o->out_dir)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "name an output folder");
+    if (o->limit < 0 || o->max_pixels < 0)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "limits cannot be negative");
+    return BCAM_OK;
+}
+
+/* ---- names ---- */
+
+static bcam_status number_names(bcam_names *names, int count, bcam_error *err)
+{
+    names->name = bcam_alloc((size_t)count, sizeof *names->name);
+    names->synset = bcam_alloc((size_t)count, sizeof *names->synset);
+    bool fits = names->name && names->synset;
+    for (int i = 0; fits && i < count; i++) {
+        fits = (names->name[i] = bcam_format("%d", i)) != NULL;
+        names->count++;
+    }
+    return fits ? BCAM_OK : bcam_fail(err, BCAM_E_MEMORY, "out of memory for %d class names", count);
+}
+
+/* names.txt beside the model is taken where it fits; a file that was asked for must fit. */
+static bcam_status read_names(bcam_job *job, bcam_error *err)
+{
+    char *dir = bcam_path_dir(job->options->model), *beside = dir ? bcam_path_join(dir, "names.txt") : NULL;
+    const char *file = job->options->names ? job->options->names : beside && access(beside, R_OK) == 0 ? beside : NULL;
+    bcam_status status = beside ? BCAM_OK : bcam_fail(err, BCAM_E_MEMORY, "out of memory");
+    if (status == BCAM_OK && file)
+        status = bcam_names_read(file, &job->names, err);
+    job->named = status == BCAM_OK && file && job->names.count == (size_t)job->info.class_count;
+    if (status == BCAM_OK && file && !job->named) {
+        if (job->options->names)
+            status = bcam_fail(err, BCAM_E_INPUT, "'%s' has %zu names, the model has %d classes", file, job->names.count, job->info.class_count);
+        else
+            bcam_log_line(&job->log, BCAM_LOG_WARNING, "'%s' has %zu names, the model has %d classes; it is not used", file, job->names.count, job->info.class_count);
+        bcam_names_fini(&job->names);
+    }
+    if (status == BCAM_OK && !job->named)
+        status = number_names(&job->names, job->info.class_count, err);
+    bcam_free(dir);
+    bcam_free(beside);
+    return status;
+}
+
+/* How many classes the model has must be known before the targets are read, and how many targets there are before the engine is made. */
+static bcam_status count_classes(bcam_job *job, bcam_error *err)
+{
+    bcam_graph *graph = NULL;
+    bcam_net *net = NULL;
+    bcam_status status = bcam_onnx_open(job->options->model, &graph, err);
+    if (status == BCAM_OK)
+        status = bcam_net_open(graph, 1, &net, err);
+    if (status == BCAM_OK)
+        job->info.class_count = bcam_net_get_info(net)->class_count;
+    bcam_net_close(&net);
+    bcam_onnx_close(&graph);
+    return status;
+}
+
+/* ---- photos ---- */
+
+/* Goes through the list once: how many there are, which folders, whether a CSV fits. */
+static bcam_status survey(bcam_job *job, bcam_error *err)
+{
+    bcam_list *list = NULL;
+    bcam_item item;
+    bool end = false;
+    double begun = bcam_clock_seconds();
+    bcam_status status = bcam_list_open(job->options->images, job->options->image_count, &list, err);
+    while (status == BCAM_OK && (!job->options->limit || job->total < job->options->limit)) {
+        status = bcam_list_next(list, &item, &end, err);
+        if (status != BCAM_OK || end)
+            break;
+        job->total++;
+        status = bcam_labels_add(&job->labels, item.folder, err);
+        if (status == BCAM_OK)
+            status = bcam_targets_check(&job->targets, item.shown, err);
+    }
+    if (list)
+        job->counts = *bcam_list_get_counts(list);
+    bcam_list_close(&list);
+    if (status == BCAM_OK && end)
+        status = bcam_targets_check_rows(&job->targets, err);
+    if (status == BCAM_OK && !job->total)
+        status = bcam_fail(err, BCAM_E_INPUT, "there are no photos in '%s'%s", job->options->images[0], job->options->image_count > 1 ? " and the others" : "");
+    job->times.list = bcam_clock_seconds() - begun;
+    return status;
+}
+
+/* ---- the run directory ---- */
+
+static void describe(bcam_job *job)
+{
+    bcam_layer_info layer;
+    size_t used = 0;
+    for (int i = 0; i < job->info.layer_count && used < sizeof job->layer_text; i++)
+        if (bcam_engine_get_layer(job->engine, i, &layer, NULL) == BCAM_OK)
+            used += (size_t)snprintf(job->layer_text + used, sizeof job->layer_text - used, "%s%s (%d channels, %d x %d)", i ? ", " : "", layer.name, layer.channels,
+                                     layer.height, layer.width);
+    const bcam_recipe *recipe = bcam_engine_recipe(job->engine);
+    const bcam_out_fact facts[] = {{"Model", job->options->model}, {"Layer", job->layer_text}, {"Method", bcam_engine_method(job->engine, 0)},
+                                   {"Preprocessing", recipe->name}, {"Device", job->info.device}};
+    memcpy(job->facts, facts, sizeof facts);
+    job->settings = (bcam_out_settings){.dir = job->options->out_dir,
+                                        .overwrite = job->options->overwrite,
+                                        .overlay = job->options->overlay,
+                                        .report = true,
+                                        .class_names = job->named ? (const char *const *)job->names.name : NULL,
+                                        .class_count = job->info.class_count,
+                                        .log = job->log,
+                                        .title = bcam_path_base(job->options->model),
+                                        .facts = job->facts,
+                                        .fact_count = (int)BCAM_COUNT(facts)};
+}
+
+static void start_summary(bcam_job *job)
+{
+    bcam_layer_info layer;
+    if (bcam_engine_get_layer(job->engine, 0, &layer, NULL) == BCAM_OK)
+        snprintf(job->summary.default_layer, sizeof job->summary.default_layer, "%s", layer.name);
+    snprintf(job->summary.device, sizeof job->summary.device, "%s", job->info.device);
+    job->summary.labelled_accuracy = (double)NAN;
+    job->summary.left_out = job->counts.left_out_type + job->counts.left_out_hidden + job->counts.left_out_loop + job->counts.left_out_special;
+    for (int i = 0; i < job->info.layer_count; i++)
+        if (bcam_engine_get_layer(job->engine, i, &layer, NULL) == BCAM_OK && *layer.note && job->options->engine.layer_count)
+            bcam_log_line(&job->log, BCAM_LOG_INFO, "layer '%s': %s", layer.name, layer.note);
+}
+
+static bcam_status open_engine(bcam_job *job, bcam_error *err)
+{
+    bcam_engine_options options = job->options->engine;
+    options.classes = bcam_targets_most(&job->targets);
+    double begun = bcam_clock_seconds();
+    bcam_status status = bcam_engine_make(job->options->model, &options, true, &job->engine, err);
+    if (status == BCAM_OK)
+        status = bcam_engine_get_info(job->engine, &job->info, err);
+    if (status == BCAM_OK && job->info.channels != 3)
+        status = bcam_fail(err, BCAM_E_UNSUPPORTED, "the model's input has %d channel; photos have 3 colours", job->info.channels);
+    job->times.load = bcam_clock_seconds() - begun;
+    return status;
+}
+
+bcam_status bcam_job_open(bcam_job *job, const bcam_run_options *options, bcam_error *err)
+{
+    *job = (bcam_job){.options = options};
+    bcam_status status = check_options(options, err);
+    if (status != BCAM_OK)
+        return status;
+    job->log = (bcam_log){options->engine.log, options->engine.log_data};
+    status = count_classes(job, err);
+    if (status == BCAM_OK)
+        status = read_names(job, err);
+    if (status == BCAM_OK)
+        status = bcam_targets_read(options->targets, options->target_count, &job->names, &job->targets, err);
+    if (status == BCAM_OK)
+        status = survey(job, err);
+    if (status == BCAM_OK)
+        status = open_engine(job, err);
+    if (status != BCAM_OK)
+        return status;
+    bcam_labels_match(&job->labels, &job->names, &job->log);
+    describe(job);
+    status = bcam_out_open(&job->settings, &job->out, err);
+    start_summary(job);
+    return status;
+}
+
+void bcam_job_close(bcam_job *job)
+{
+    bcam_out_close(&job->out);
+    bcam_engine_close(&job->engine);
+    bcam_labels_fini(&job->labels);
+    bcam_targets_fini(&job->targets);
+    bcam_names_fini(&job->names);
+}
+
+/* ---- the whole job ---- */
+
+static bcam_status finish(bcam_job *job, bcam_status status, bcam_error *err)
+{
+    bcam_error own = {0};
+    const char *word = status == BCAM_OK ? "complete" : status == BCAM_E_STOPPED ? "stopped" : "failed";
+    if (job->labelled) {
+        job->summary.labelled_accuracy = (double)job->correct / (double)job->labelled;
+        if (job->labelled >= 20 && job->summary.labelled_accuracy < 3.0 / job->info.class_count && job->info.class_count > 3)
+            bcam_log_line(&job->log, BCAM_LOG_WARNING, "only %.1f%% of the labelled photos are predicted as labelled; the preprocessing or the labels look wrong", 100 * job->summary.labelled_accuracy);
+    }
+    char *json = bcam_job_json(job, word, status == BCAM_OK || !err ? "" : err->message);
+    bcam_status written = json ? bcam_out_finish(job->out, json, &own) : bcam_fail(&own, BCAM_E_MEMORY, "out of memory while writing run.json");
+    bcam_free(json);
+    if (status != BCAM_OK || written == BCAM_OK)
+        return status;
+    if (err)
+        *err = own;
+    return written;
+}
+
+bcam_status bcam_run(const bcam_run_options *options, bcam_progress_fn progress, void *progress_data, bcam_run_summary *summary, bcam_error *err)
+{
+    bcam_error own = {0};
+    bcam_job *job = bcam_alloc(1, sizeof *job);
+    if (!job)
+        return bcam_fail_memory(err, sizeof *job, "the job");
+    bcam_status status = bcam_job_open(job, options, &own);
+    if (status == BCAM_OK) {
+        status = bcam_job_stream(job, progress, progress_data, &own);
+        status = finish(job, status, &own);
+    }
+    if (summary)
+        *summary = job->summary;
+    bcam_job_close(job);
+    bcam_free(job);
+    if (err)
+        *err = own;
+    return status;
+}

@@ -1,0 +1,95 @@
+/* job.h - a run from the inside: what the settings come to once everything is opened. Private to run/. */
+#ifndef BCAM_RUN_JOB_H
+#define BCAM_RUN_JOB_H
+
+#include "in/in.h"
+#include "out/out.h"
+#include "run/run.h"
+
+/* ---- targets.c: which classes of a photo are explained ---- */
+
+typedef struct bcam_target_row { /* a photo's class in a --target CSV */
+    const char *path;
+    int class_id;
+    size_t line;
+    bool used;
+} bcam_target_row;
+
+typedef struct bcam_targets {
+    int ranks;    /* the first so many classes by logit */
+    bool label;   /* the photo's label */
+    int *classes; /* the same for every photo */
+    size_t class_count, class_capacity;
+    bcam_target_row *rows; /* sorted by path, then line */
+    size_t row_count, row_capacity;
+    int row_most; /* most rows of one photo */
+    bcam_table *tables;
+    size_t table_count, table_capacity;
+    const char *file; /* the last CSV, for messages */
+} bcam_targets;
+
+/** Reads "top1", "topK", "label", class names or numbers, FILE.csv, and comma-separated lists of them. E_CLASS, E_INPUT name what will not do. */
+bcam_status bcam_targets_read(const char *const *specs, int count, const bcam_names *names, bcam_targets *out, bcam_error *err);
+void bcam_targets_fini(bcam_targets *targets);
+int bcam_targets_most(const bcam_targets *targets); /* places per photo */
+/** Fills the places of a photo: ids, BCAM_CLASS_RANK(r), BCAM_CLASS_NONE. Marks the CSV's rows as used. False: its label is all that was asked
+ *  for, and it has none. */
+bool bcam_targets_fill(bcam_targets *targets, const char *shown, int label, int32_t *places);
+/** Whether a CSV (if there is one) has this photo; E_CLASS naming it otherwise. */
+bcam_status bcam_targets_check(bcam_targets *targets, const char *shown, bcam_error *err);
+/** After every photo was checked: E_CLASS naming the first row of the CSV that no photo has. */
+bcam_status bcam_targets_check_rows(const bcam_targets *targets, bcam_error *err);
+
+/* ---- labels.c: the class of a folder or of a list's column ---- */
+
+typedef struct bcam_labels {
+    char **folders; /* in the order they came, which is sorted by name within a root */
+    int *classes;   /* of each folder, -1: none */
+    size_t count, capacity, class_capacity;
+} bcam_labels;
+
+bcam_status bcam_labels_add(bcam_labels *labels, const char *folder, bcam_error *err); /* during listing; "" is passed over */
+/** Matches folders with names; says in one line what it did where that is not plain. */
+void bcam_labels_match(bcam_labels *labels, const bcam_names *names, const bcam_log *log);
+int bcam_labels_of(const bcam_labels *labels, const bcam_names *names, const bcam_item *item); /* -1: none */
+void bcam_labels_fini(bcam_labels *labels);
+
+/* ---- job.c ---- */
+
+typedef struct bcam_stage_times {
+    double load, list, decode, compute, write;
+} bcam_stage_times;
+
+typedef struct bcam_job {
+    const bcam_run_options *options;
+    bcam_log log;
+    bcam_engine *engine;
+    bcam_engine_info info;
+    bcam_names names; /* always class_count of them; numbers where no names were given */
+    bool named;
+    bcam_targets targets;
+    bcam_labels labels;
+    int64_t total;   /* photos to come */
+    bcam_list_counts counts;
+    bcam_out *out;
+    bcam_out_settings settings;
+    bcam_out_fact facts[8];
+    char layer_text[600];
+    bcam_run_summary summary;
+    int64_t labelled, correct, rotated;
+    bcam_stage_times times;
+    double started; /* clock when the first photo was begun */
+} bcam_job;
+
+/** Opens everything; nothing is written before everything that can be refused was looked at. */
+bcam_status bcam_job_open(bcam_job *job, const bcam_run_options *options, bcam_error *err);
+void bcam_job_close(bcam_job *job);
+/** The text of run.json; `status`: "complete", "stopped" or "failed", with why. NULL when memory is out. */
+char *bcam_job_json(const bcam_job *job, const char *status, const char *why);
+
+/* ---- stream.c ---- */
+
+/** Every photo through the engine into the run directory. */
+bcam_status bcam_job_stream(bcam_job *job, bcam_progress_fn progress, void *progress_data, bcam_error *err);
+
+#endif

@@ -1,0 +1,28 @@
+/* run.h - the room that sees all others: devices by name, the engine, the job. */
+#ifndef BCAM_RUN_H
+#define BCAM_RUN_H
+
+#include "dev/dev.h"
+#include "in/in.h"
+
+/* ---- devices.c ---- */
+
+/** The device of a name ("auto", "cpu", "reference"; NULL: "auto"); fills options->reference. E_DEVICE says what there is. */
+bcam_status bcam_device_find(const char *name, bcam_device_options *options, const bcam_device_api **out, bcam_error *err);
+
+/* ---- engine.c, engine_plan.c, engine_compute.c: what the run needs of an engine beside the public calls ---- */
+
+/** As bcam_engine_open; `pictures`: float32 maps of the network's input size are made as well (bcam_engine_picture). */
+bcam_status bcam_engine_make(const char *model, const bcam_engine_options *options, bool pictures, bcam_engine **out, bcam_error *err);
+/** The (H,W) float32 map for pictures; indices as of bcam_engine_map. */
+const float *bcam_engine_picture(const bcam_engine *engine, int layer, int method, int n, int k);
+const bcam_recipe *bcam_engine_recipe(const bcam_engine *engine);
+/** Host memory for the batch's pixels, (N,H,W,3): filling it in place and passing it as bcam_batch.pixels spares a copy. */
+uint8_t *bcam_engine_pixels(bcam_engine *engine);
+const char *bcam_engine_method(const bcam_engine *engine, int method);
+size_t bcam_engine_bytes(const bcam_engine *engine); /* memory held by the device */
+/** Calls back with the algorithm of every step, in order. */
+typedef void (*bcam_algorithm_fn)(void *data, size_t index, const char *step, const char *verb, const char *algorithm);
+void bcam_engine_algorithms(const bcam_engine *engine, bcam_algorithm_fn fn, void *data);
+
+#endif

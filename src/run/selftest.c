@@ -1,0 +1,32 @@
+/* selftest.c - every verb's cases on this machine's device, against the plain C reference. */
+#include <time.h>
+
+#include "check/check.h"
+#include "run/run.h"
+
+static bcam_status open_side(const char *name, bcam_check_side *side, bcam_error *err)
+{
+    bcam_device_options o = {.guard = true, .deterministic = true};
+    bcam_status status = bcam_device_find(name, &o, &side->api, err);
+    return status != BCAM_OK ? status : side->api->open(&o, &side->device, err);
+}
+
+bcam_status bcam_selftest(const char *device, uint64_t *seed, bcam_selftest_fn row, void *data, bcam_error *err)
+{
+    bcam_check_side reference = {0}, candidate = {0};
+    uint64_t own = (uint64_t)time(NULL);
+    if (!seed)
+        seed = &own;
+    if (!*seed)
+        *seed = (uint64_t)time(NULL);
+    bcam_status status = open_side("reference", &reference, err);
+    if (status == BCAM_OK)
+        status = open_side(device, &candidate, err);
+    if (status == BCAM_OK)
+        status = bcam_check_selftest(&reference, &candidate, *seed, row, data, err);
+    if (candidate.device)
+        candidate.api->close(&candidate.device);
+    if (reference.device)
+        reference.api->close(&reference.device);
+    return status;
+}

@@ -1,0 +1,73 @@
+/* The CPU device as it is used, oneDNN laid over plain C: against plain C, and against itself with another number of threads. */
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+
+#include "check_sides.h"
+
+static struct criterion_test_params verbs(void)
+{
+    int *list = cr_malloc(BCAM_VERB_COUNT * sizeof *list);
+    for (int v = 0; v < BCAM_VERB_COUNT; v++)
+        list[v] = v;
+    return cr_make_param_array(int, list, BCAM_VERB_COUNT, NULL);
+}
+
+ParameterizedTestParameters(check_overlay, against_plain)
+{
+    return verbs();
+}
+
+ParameterizedTest(int *verb, check_overlay, against_plain)
+{
+    bcam_check_side plain = check_open(true, BCAM_PRECISION_FP32, 2), side = check_open(false, BCAM_PRECISION_AUTO, 2);
+    check_verb("cpu against plain C", (bcam_verb)*verb, &plain, &side, false);
+    check_close(&plain);
+    check_close(&side);
+}
+
+ParameterizedTestParameters(check_overlay, any_threads)
+{
+    return verbs();
+}
+
+ParameterizedTest(int *verb, check_overlay, any_threads)
+{
+    bcam_check_side one = check_open(false, BCAM_PRECISION_AUTO, 1), three = check_open(false, BCAM_PRECISION_AUTO, 3);
+    check_verb("1 thread against 3", (bcam_verb)*verb, &one, &three, true);
+    check_close(&one);
+    check_close(&three);
+}
+
+/* oneDNN must really be doing the verbs that it is there for. */
+Test(check_overlay, is_in_use)
+{
+    bcam_check_side side = check_open(false, BCAM_PRECISION_AUTO, 2);
+    static const bcam_verb verbs_of_dnnl[] = {BCAM_VERB_CONV, BCAM_VERB_CONV_BWD, BCAM_VERB_GEMM, BCAM_VERB_GEMM_BWD};
+    for (size_t i = 0; i < BCAM_COUNT(verbs_of_dnnl); i++)
+        cr_expect(bcam_cpu_slots(side.device)[verbs_of_dnnl[i]].run != NULL, "%s is plain", bcam_verb_name(verbs_of_dnnl[i]));
+    check_close(&side);
+}
+
+static void count_rows(void *data, const bcam_selftest_row *row)
+{
+    int *counts = data;
+    counts[0]++;
+    counts[1] += row->cases;
+    counts[2] += row->failed + row->refused;
+    cr_expect(row->worst <= 1, "%s: %g", row->verb, row->worst);
+}
+
+Test(check_overlay, selftest)
+{
+    bcam_check_side plain = check_open(true, BCAM_PRECISION_FP32, 2), side = check_open(false, BCAM_PRECISION_AUTO, 2);
+    bcam_error err = {0};
+    int counts[3] = {0};
+    uint64_t seed = check_seed();
+    cr_expect_eq(bcam_check_selftest(&plain, &side, seed, count_rows, counts, &err), BCAM_OK, "BCAM_SEED=%llu: %s",
+                 (unsigned long long)seed, err.message);
+    cr_expect_eq(counts[0], BCAM_VERB_COUNT);
+    cr_expect_eq(counts[2], 0);
+    printf("selftest: %d cases of %d verbs\n", counts[1], counts[0]);
+    check_close(&plain);
+    check_close(&side);
+}
