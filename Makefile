@@ -1,0 +1,49 @@
+# Short names for what is done most; CMake does the work. On a new Debian 12, `make demo` and `make test` install what they need.
+.PHONY: all build setup demo test bless install format lint clean help
+
+all: build
+
+build:
+	@cmake --preset release
+	@cmake --build --preset release
+
+setup:
+	@scripts/setup.sh build test lint
+
+demo:
+	@scripts/setup.sh build
+	@scripts/demo.sh
+
+test:
+	@scripts/setup.sh build test
+	@scripts/test.sh
+
+# Writes what the command says now into tests/cli/*.expected; read the diff before committing it.
+bless:
+	@cmake --preset ci
+	@cmake --build --preset ci --target batchcam_command
+	@tests/cli/run.sh build/test/batchcam --bless
+
+# PREFIX=/usr make install; DESTDIR is honoured
+install: build
+	@cmake --install build $(if $(PREFIX),--prefix $(PREFIX))
+
+format:
+	@scripts/setup.sh lint
+	@scripts/lint.sh --fix
+
+lint:
+	@scripts/setup.sh build lint
+	@scripts/lint.sh
+
+clean:
+	@rm -rf build
+
+help:
+	@echo 'make          build the library and the command in build/ (make setup installs what that needs)'
+	@echo 'make demo     explain the photos in data/ and say where the pictures are'
+	@echo 'make test     build and run every test, plain and under the sanitizers'
+	@echo 'make bless    write what the command says now into tests/cli/*.expected'
+	@echo 'make install  install (PREFIX=..., DESTDIR=...)'
+	@echo 'make format   format the sources in place; make lint: check them'
+	@echo 'make clean    remove build/'

@@ -1,0 +1,302 @@
+/* cmd_run.c - the main job. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "cli.h"
+#include "json.h"
+#include "progress.h"
+
+typedef struct run_settings {
+    const char *out, *names, *preset, *preprocess, *device;
+    cli_list layers, methods, targets;
+    int batch, threads, activation, precision, map_size, map_dtype;
+    int64_t limit, max_pixels;
+    bool deterministic, overlay, exif, overwrite, quiet, json;
+} run_settings;
+
+/* Choices whose places are the library's own numbers. */
+#define ACTIVATIONS "auto softmax sigmoid none"
+#define PRECISIONS "auto fp32"
+#define SIZES "input native"
+#define DTYPES "float32 float16 uint8"
+_Static_assert(BCAM_ACTIVATION_SOFTMAX == 1 && BCAM_ACTIVATION_SIGMOID == 2 && BCAM_ACTIVATION_NONE == 3, "see ACTIVATIONS");
+_Static_assert(BCAM_PRECISION_AUTO == 0 && BCAM_PRECISION_FP32 == 1, "see PRECISIONS");
+_Static_assert(BCAM_SIZE_INPUT == 0 && BCAM_SIZE_NATIVE == 1, "see SIZES");
+_Static_assert(BCAM_F32 == 0 && BCAM_F16 == 1 && BCAM_U8 == 2, "see DTYPES");
+
+static bool set_precision(const cli_option *option, void *field, const char *value, char *why, size_t size)
+{
+    static const char *const later[] = {"tf32", "bf16", "fp16"};
+    for (size_t i = 0; i < CLI_COUNT(later); i++)
+        if (!strcmp(value, later[i])) {
+            snprintf(why, size, "--precision %s is not in this version: it computes in fp32", value);
+            return false;
+        }
+    return cli_set_choice(option, field, value, why, size);
+}
+
+#define FIELD(member) offsetof(run_settings, member)
+
+static const cli_option options[] = {
+    {'o', "output", "DIR", NULL, "where everything is written (required)",
+     "The folder is made where it is not there. One that exists is refused without --overwrite, and one that is not an earlier run of "
+     "batchcam is refused always.",
+     NULL, cli_set_text, FIELD(out)},
+    {0, "layer", "NAME", "the last layer with spatial extent before the head", "target layer, where maps are taken; again for more",
+     "An exact node or tensor name, or a PyTorch module path such as layer4 or layer4.2.conv3. 'batchcam inspect MODEL' lists the "
+     "candidates. Several layers share one forward pass. Commas separate names; '\\,' is a comma within one.",
+     NULL, cli_set_list, FIELD(layers)},
+    {0, "method", "NAME", "gradcam", "how maps are made; again for more",
+     "gradcam: channel weights are the mean of the gradient. hirescam: the gradient times the activation, place by place.", "gradcam hirescam",
+     cli_set_list, FIELD(methods)},
+    {0, "target", "WHAT", "top1", "which classes are explained; again for more",
+     "top1, or topK for the K classes with the highest scores (top5); label: the photo's label, from its folder or list; a class by its name "
+     "or number; FILE.csv with classes per photo. Several give the union, each class once.",
+     "top1 top5 label", cli_set_list, FIELD(targets)},
+    {0, "names", "FILE", NULL, "class names, one a line, in the model's order",
+     "A line may begin with a WordNet synset; a Hugging Face config.json is read too. Without it: the model's metadata, names.txt beside the "
+     "model, or numbers.",
+     NULL, cli_set_text, FIELD(names)},
+    {0, "preset", "NAME", "a file beside the model, else torchvision", "how photos become the network's input",
+     "torchvision, keras-tf, keras-caffe, unit or raw. It must be what the model was trained with; labelled accuracy near chance is a sign "
+     "that it is not.",
+     "torchvision keras-tf keras-caffe unit raw", cli_set_text, FIELD(preset)},
+    {0, "preprocess", "FILE", NULL, "the same, from a JSON file",
+     "batchcam's own, a Hugging Face preprocessor_config.json or a timm config.json.", NULL, cli_set_text, FIELD(preprocess)},
+    {0, "activation", "NAME", "what the model ends with", "how probabilities are made: softmax, sigmoid or none",
+     "The explained score is the logit in every case.", ACTIVATIONS, cli_set_choice, FIELD(activation)},
+    {0, "device", "NAME", "auto", "auto, cpu or reference",
+     "reference is plain C: slow, for checking.", "auto cpu reference", cli_set_text, FIELD(device)},
+    {0, "precision", "NAME", "fp32", "fp32 is the only one so far", NULL, PRECISIONS, set_precision, FIELD(precision)},
+    {0, "batch", "N", "chosen from the machine", "photos computed at once", NULL, NULL, cli_set_int, FIELD(batch)},
+    {0, "threads", "N", "all cores", "threads in all", NULL, NULL, cli_set_int, FIELD(threads)},
+    {0, "deterministic", NULL, NULL, "choose no algorithm by timing",
+     "Every run then takes the same algorithms, maybe slower ones.", NULL, cli_set_flag, FIELD(deterministic)},
+    {0, "size", "NAME", "input", "input: maps as large as the network's input; native: as computed",
+     "native is the advice for large sets: a map of 7x7 is 196 bytes, at 224x224 it is 196 KiB, and it can always be enlarged later.", SIZES,
+     cli_set_choice, FIELD(map_size)},
+    {0, "dtype", "NAME", "float32", "element type of maps: float32, float16 or uint8",
+     "uint8 is round(255 L / raw_max), with raw_max in the index.", DTYPES, cli_set_choice, FIELD(map_dtype)},
+    {0, "overlay", NULL, NULL, "also write each map over its photo (JPEG)", NULL, NULL, cli_set_flag, FIELD(overlay)},
+    {0, "exif", NULL, NULL, "turn photos as their EXIF orientation says",
+     "PIL and torchvision do not, so most models were trained without.", NULL, cli_set_flag, FIELD(exif)},
+    {0, "limit", "N", "all", "stop after N photos", NULL, NULL, cli_set_count, FIELD(limit)},
+    {0, "max-pixels", "N", "89478485", "larger photos are recorded as too_large", NULL, NULL, cli_set_count, FIELD(max_pixels)},
+    {0, "overwrite", NULL, NULL, "replace an earlier run in DIR", NULL, NULL, cli_set_flag, FIELD(overwrite)},
+    {0, "quiet", NULL, NULL, "no progress and no notices; warnings remain", NULL, NULL, cli_set_flag, FIELD(quiet)},
+    {0, "json", NULL, NULL, "print JSON lines with a message_type: status, error, summary", NULL, NULL, cli_set_flag, FIELD(json)},
+};
+
+static const char *const examples[] = {
+    "Grad-CAM of every photo's best class, with overlays to look at",
+    "batchcam run model.onnx photos/ -o out --names names.txt --overlay",
+    "The label and the five best classes, at two layers, from one forward pass",
+    "batchcam run resnet50.onnx val/ -o out --target label,top5 --layer layer3,layer4",
+    "A large set: maps as computed, half the bytes",
+    "batchcam run model.onnx list.csv -o out --size native --dtype float16",
+    NULL,
+};
+
+static const char teach[] =
+    "MODEL is a classifier in ONNX format. IMAGES are folders (searched in depth), files, or lists (.csv, .txt). Every photo gets its row in "
+    "the index; one that cannot be read is a row with the reason, never a failed run.\n"
+    "\n"
+    "The output folder holds:\n"
+    "  run.json        what ran: model, layers, classes, preprocessing, device\n"
+    "  index.sqlite    tables images, predictions, classes, maps\n"
+    "  maps/*.npy      the maps, (rows, height, width), for numpy.load\n"
+    "  overlays/       with --overlay\n"
+    "  report.html     one page to look at\n"
+    "\n"
+    "An interrupt (Ctrl-C) stops after the batch in hand and leaves a valid folder; a second one kills.";
+
+/* ---- results ---- */
+
+typedef struct outcome_count {
+    const char *name;
+    int64_t count;
+} outcome_count;
+
+static void print_counts(const outcome_count *counts, size_t n)
+{
+    const char *before = ": ";
+    for (size_t i = 0; i < n; i++)
+        if (counts[i].count > 0) {
+            printf("%s%" PRId64 " %s", before, counts[i].count, counts[i].name);
+            before = ", ";
+        }
+    putchar('\n');
+}
+
+static double rate_of(const bcam_run_summary *s)
+{
+    return s->seconds > 0 ? (double)s->images / s->seconds : NAN;
+}
+
+static void print_summary(const run_settings *settings, const bcam_run_summary *s)
+{
+    const outcome_count images[] = {{"ok", s->ok}, {"missing", s->missing}, {"unreadable", s->unreadable}, {"unsupported", s->unsupported},
+                                    {"too_large", s->too_large}, {"no_label", s->no_label}};
+    int64_t plain = s->maps - s->maps_all_zero - s->maps_constant - s->maps_not_finite;
+    const outcome_count maps[] = {{"ok", plain}, {"all_zero", s->maps_all_zero}, {"constant", s->maps_constant}, {"not_finite", s->maps_not_finite}};
+    printf("photos    %" PRId64, s->images);
+    print_counts(images, CLI_COUNT(images));
+    if (s->left_out > 0)
+        printf("left out  %" PRId64 " (files in folders: hidden, or not photos)\n", s->left_out);
+    printf("maps      %" PRId64, s->maps);
+    print_counts(maps, CLI_COUNT(maps));
+    printf("layer     %s\n", s->default_layer);
+    if (!isnan(s->labelled_accuracy))
+        printf("accuracy  %.1f%% of the labelled photos (top 1)\n", 100 * s->labelled_accuracy);
+    printf("device    %s\n", s->device);
+    printf("time      %.1f s", s->seconds);
+    if (isfinite(rate_of(s)))
+        printf(", %.1f photos/s", rate_of(s));
+    printf("\nreport    %s/report.html\n", settings->out);
+}
+
+static void print_summary_json(const run_settings *settings, const bcam_run_summary *s, bool stopped)
+{
+    cli_json json;
+    cli_json_begin(&json, stdout, "summary");
+    cli_json_bool(&json, "stopped", stopped);
+    cli_json_text(&json, "output", settings->out);
+    cli_json_int(&json, "images", s->images);
+    cli_json_int(&json, "ok", s->ok);
+    cli_json_int(&json, "missing", s->missing);
+    cli_json_int(&json, "unreadable", s->unreadable);
+    cli_json_int(&json, "unsupported", s->unsupported);
+    cli_json_int(&json, "too_large", s->too_large);
+    cli_json_int(&json, "no_label", s->no_label);
+    cli_json_int(&json, "maps", s->maps);
+    cli_json_int(&json, "maps_all_zero", s->maps_all_zero);
+    cli_json_int(&json, "maps_constant", s->maps_constant);
+    cli_json_int(&json, "maps_not_finite", s->maps_not_finite);
+    cli_json_int(&json, "left_out", s->left_out);
+    cli_json_text(&json, "layer", s->default_layer);
+    cli_json_real(&json, "labelled_accuracy", s->labelled_accuracy);
+    cli_json_text(&json, "device", s->device);
+    cli_json_real(&json, "seconds", s->seconds);
+    cli_json_real(&json, "images_per_second", rate_of(s));
+    cli_json_end(&json);
+}
+
+/* ---- the job ---- */
+
+static bool disk_is_full(const char *path)
+{
+    struct statvfs fs;
+    return statvfs(path, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < (1u << 20);
+}
+
+/* What a failure is worth to whoever decides whether to run again: a job that was under way and lost its disk space or device may be. */
+static int exit_status(bcam_status status, const run_settings *settings, const cli_progress *progress)
+{
+    if (status == BCAM_E_DEVICE && progress->last.done > 0)
+        return CLI_AGAIN;
+    if ((status == BCAM_E_IO || status == BCAM_E_OUTPUT) && disk_is_full(settings->out))
+        return CLI_AGAIN;
+    return cli_exit_status(status);
+}
+
+static int do_run(const run_settings *settings, const bcam_run_options *run)
+{
+    cli_progress progress;
+    cli_progress_init(&progress, settings->quiet, settings->json);
+    cli_stop_on_signals();
+    bcam_run_options with_log = *run;
+    with_log.engine.log = cli_progress_log;
+    with_log.engine.log_data = &progress;
+    bcam_run_summary summary = {.labelled_accuracy = NAN};
+    bcam_error err = {0};
+    bcam_status status = bcam_run(&with_log, cli_progress_update, &progress, &summary, &err);
+    cli_progress_finish(&progress);
+    if (status == BCAM_OK || (status == BCAM_E_STOPPED && summary.images > 0)) {
+        if (settings->json)
+            print_summary_json(settings, &summary, status == BCAM_E_STOPPED);
+        else
+            print_summary(settings, &summary);
+    }
+    return status == BCAM_OK ? CLI_DONE : cli_failed(status, &err, settings->json, exit_status(status, settings, &progress));
+}
+
+/* What the table cannot say. */
+static bool check(const run_settings *settings, int operands, int argc)
+{
+    if (operands == argc)
+        cli_message("no model is given");
+    else if (operands + 1 == argc)
+        cli_message("no photos are given: name a folder, files, or a list after the model");
+    else if (!settings->out)
+        cli_message("no output folder is given: -o DIR");
+    else if (settings->preset && settings->preprocess)
+        cli_message("--preset and --preprocess say the same thing: give one of them");
+    else
+        return true;
+    return false;
+}
+
+static bcam_run_options make_options(const run_settings *s, char **operands, int count)
+{
+    return (bcam_run_options){
+        .model = operands[0],
+        .images = (const char *const *)(operands + 1),
+        .image_count = count - 1,
+        .out_dir = s->out,
+        .targets = (const char *const *)s->targets.words,
+        .target_count = s->targets.count,
+        .names = s->names,
+        .exif = s->exif,
+        .overlay = s->overlay,
+        .overwrite = s->overwrite,
+        .limit = s->limit,
+        .max_pixels = s->max_pixels,
+        .engine = {
+            .device = s->device,
+            .precision = (bcam_precision)s->precision,
+            .batch = s->batch,
+            .threads = s->threads,
+            .deterministic = s->deterministic,
+            .layers = (const char *const *)s->layers.words,
+            .layer_count = s->layers.count,
+            .methods = (const char *const *)s->methods.words,
+            .method_count = s->methods.count,
+            .map_size = (bcam_map_size)s->map_size,
+            .map_dtype = (bcam_dtype)s->map_dtype,
+            .activation = (bcam_activation)s->activation,
+            .preprocess = s->preset ? s->preset : s->preprocess,
+        },
+    };
+}
+
+static int run(int argc, char **argv)
+{
+    run_settings settings = {0};
+    int operands = 0, status = CLI_DONE;
+    if (cli_parse(&cli_cmd_run, argc, argv, &settings, &operands, &status)) {
+        if (check(&settings, operands, argc)) {
+            bcam_run_options options_of_run = make_options(&settings, argv + operands, argc - operands);
+            status = do_run(&settings, &options_of_run);
+        } else {
+            status = cli_usage_hint(&cli_cmd_run);
+        }
+    }
+    cli_list_fini(&settings.layers);
+    cli_list_fini(&settings.methods);
+    cli_list_fini(&settings.targets);
+    return status;
+}
+
+const cli_command cli_cmd_run = {
+    .name = "run",
+    .usage = "MODEL IMAGES... -o DIR",
+    .brief = "Explain every photo: maps, an index and a report in one folder",
+    .teach = teach,
+    .examples = examples,
+    .options = options,
+    .option_count = CLI_COUNT(options),
+    .run = run,
+};
