@@ -50,8 +50,8 @@ static void print_map(const bcam_map *map)
         if (value[i] > value[best])
             best = i;
     printf("class %d, logit %.3f, probability %.3f\n", map->class_id, map->logit, map->probability);
-    printf("the map is %d x %d; its maximum %.4g stands at row %d, column %d\n", map->height, map->width, value[best], best / map->width,
-           best % map->width);
+    printf("the map is %d x %d; its maximum %.4g stands at row %d, column %d\n", map->height, map->width, value[best],
+           best / map->width, best % map->width);
 }
 
 int main(int argc, char **argv)
@@ -71,7 +71,8 @@ int main(int argc, char **argv)
     bcam_engine_options options = {.batch = 1};
     if (bcam_engine_open(argv[1], &options, &engine, &err) || bcam_engine_get_info(engine, &info, &err))
         goto failed;
-    printf("%s: %d classes, photos of %d x %d, on %s\n", argv[1], info.class_count, info.width, info.height, info.device);
+    printf("%s: %d classes, photos of %d x %d, on %s\n", argv[1], info.class_count, info.width, info.height,
+           info.device);
 
     pixels = calloc((size_t)info.height * (size_t)info.width, 3);
     if (!pixels)

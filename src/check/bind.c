@@ -53,7 +53,8 @@ void bcam_check_data_fini(bcam_check_data *data)
     memset(data, 0, sizeof *data);
 }
 
-static int add_value(const bcam_check_case *c, bcam_plan *plan, const bcam_check_operand *o, const char *name, const double *numbers)
+static int add_value(const bcam_check_case *c, bcam_plan *plan, const bcam_check_operand *o, const char *name,
+                     const double *numbers)
 {
     int64_t dim[BCAM_MAX_RANK] = {0};
     int rank = bcam_check_dims(o, c->batch, c->k, dim);
@@ -70,7 +71,8 @@ static int add_value(const bcam_check_case *c, bcam_plan *plan, const bcam_check
     return id;
 }
 
-static bcam_status build_plan(const bcam_check_case *c, const bcam_check_data *data, bcam_plan *plan, bcam_check_bound *bound, bcam_error *err)
+static bcam_status build_plan(const bcam_check_case *c, const bcam_check_data *data, bcam_plan *plan,
+                              bcam_check_bound *bound, bcam_error *err)
 {
     char name[8];
     for (int i = 0; i < BCAM_MAX_IN + BCAM_MAX_OUT; i++) {
@@ -101,8 +103,8 @@ static bcam_status build_plan(const bcam_check_case *c, const bcam_check_data *d
     return BCAM_OK;
 }
 
-bcam_status bcam_check_bind(const bcam_check_case *c, const bcam_check_side *side, const bcam_check_data *data, bcam_check_bound *bound,
-                            bcam_error *err)
+bcam_status bcam_check_bind(const bcam_check_case *c, const bcam_check_side *side, const bcam_check_data *data,
+                            bcam_check_bound *bound, bcam_error *err)
 {
     bcam_plan plan;
     bcam_plan_init(&plan, c->batch, c->k);
@@ -134,7 +136,8 @@ static bcam_status host_memory(const bcam_check_bound *bound, int id, void **hos
     return *host ? BCAM_OK : bcam_fail(err, BCAM_E_INTERNAL, "value %d has no host memory", id);
 }
 
-static bcam_status write_value(const bcam_check_bound *bound, int id, const bcam_check_operand *o, const double *numbers, bcam_error *err)
+static bcam_status write_value(const bcam_check_bound *bound, int id, const bcam_check_operand *o,
+                               const double *numbers, bcam_error *err)
 {
     const bcam_device_api *api = bound->side->api;
     int64_t count = operand_count(bound, o);
@@ -157,7 +160,8 @@ static bcam_status write_value(const bcam_check_bound *bound, int id, const bcam
     return status;
 }
 
-static bcam_status read_value(const bcam_check_bound *bound, int id, const bcam_check_operand *o, double *numbers, bcam_error *err)
+static bcam_status read_value(const bcam_check_bound *bound, int id, const bcam_check_operand *o, double *numbers,
+                              bcam_error *err)
 {
     const bcam_device_api *api = bound->side->api;
     int64_t count = operand_count(bound, o);

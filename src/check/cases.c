@@ -4,20 +4,34 @@
 static const bcam_check_table *forward_table(bcam_verb verb)
 {
     switch (verb) {
-    case BCAM_VERB_CONV: return &bcam_check_conv;
-    case BCAM_VERB_GEMM: return &bcam_check_gemm;
-    case BCAM_VERB_POOL: return &bcam_check_pool;
-    case BCAM_VERB_NORM: return &bcam_check_norm;
-    case BCAM_VERB_UNARY: return &bcam_check_unary;
-    case BCAM_VERB_BINARY: return &bcam_check_binary;
-    case BCAM_VERB_REDUCE: return &bcam_check_reduce;
-    case BCAM_VERB_SOFTMAX: return &bcam_check_softmax;
-    case BCAM_VERB_COPY: return &bcam_check_copy;
-    case BCAM_VERB_PREP: return &bcam_check_prep;
-    case BCAM_VERB_SELECT: return &bcam_check_select;
-    case BCAM_VERB_CAM: return &bcam_check_cam;
-    case BCAM_VERB_UPSAMPLE: return &bcam_check_upsample;
-    default: return NULL;
+    case BCAM_VERB_CONV:
+        return &bcam_check_conv;
+    case BCAM_VERB_GEMM:
+        return &bcam_check_gemm;
+    case BCAM_VERB_POOL:
+        return &bcam_check_pool;
+    case BCAM_VERB_NORM:
+        return &bcam_check_norm;
+    case BCAM_VERB_UNARY:
+        return &bcam_check_unary;
+    case BCAM_VERB_BINARY:
+        return &bcam_check_binary;
+    case BCAM_VERB_REDUCE:
+        return &bcam_check_reduce;
+    case BCAM_VERB_SOFTMAX:
+        return &bcam_check_softmax;
+    case BCAM_VERB_COPY:
+        return &bcam_check_copy;
+    case BCAM_VERB_PREP:
+        return &bcam_check_prep;
+    case BCAM_VERB_SELECT:
+        return &bcam_check_select;
+    case BCAM_VERB_CAM:
+        return &bcam_check_cam;
+    case BCAM_VERB_UPSAMPLE:
+        return &bcam_check_upsample;
+    default:
+        return NULL;
     }
 }
 
@@ -70,22 +84,31 @@ static void backward_reads(const bcam_check_case *forward, int place[2])
     switch (forward->verb) {
     case BCAM_VERB_CONV:
     case BCAM_VERB_GEMM:
-    case BCAM_VERB_NORM: place[0] = 1; break;
-    case BCAM_VERB_POOL: place[0] = forward->step.u.pool.max ? 0 : ABSENT; break;
+    case BCAM_VERB_NORM:
+        place[0] = 1;
+        break;
+    case BCAM_VERB_POOL:
+        place[0] = forward->step.u.pool.max ? 0 : ABSENT;
+        break;
     case BCAM_VERB_UNARY: {
         bcam_reads reads = bcam_unary_reads(forward->step.u.unary.kind);
         place[0] = reads == BCAM_READS_NOTHING ? ABSENT : reads == BCAM_READS_X ? 0 : RESULT;
         break;
     }
-    case BCAM_VERB_BINARY: binary_reads(forward, place); break;
+    case BCAM_VERB_BINARY:
+        binary_reads(forward, place);
+        break;
     case BCAM_VERB_REDUCE:
         if (forward->step.u.reduce.kind == BCAM_REDUCE_MAX || forward->step.u.reduce.kind == BCAM_REDUCE_L2) {
             place[0] = 0;
             place[1] = RESULT;
         }
         break;
-    case BCAM_VERB_SOFTMAX: place[0] = RESULT; break;
-    default: break;
+    case BCAM_VERB_SOFTMAX:
+        place[0] = RESULT;
+        break;
+    default:
+        break;
     }
 }
 
@@ -94,23 +117,33 @@ static double backward_depth(const bcam_check_case *c)
     const bcam_check_operand *w = &c->in[1];
     double dy = (double)bcam_count(c->in[0].rank, c->in[0].dim), dx = (double)bcam_count(c->out[0].rank, c->out[0].dim);
     switch (c->verb) {
-    case BCAM_VERB_CONV_BWD: return (double)(w->dim[0] / c->step.u.conv.groups * w->dim[2] * w->dim[3]);
-    case BCAM_VERB_GEMM_BWD: return (double)w->dim[0];
-    case BCAM_VERB_POOL_BWD: return (double)(c->step.u.pool.kernel[0] * c->step.u.pool.kernel[1]);
-    case BCAM_VERB_SOFTMAX_BWD: return (double)c->in[0].dim[c->step.u.softmax.axis - 1];
-    default: return dy > dx ? dy / dx : 1;
+    case BCAM_VERB_CONV_BWD:
+        return (double)(w->dim[0] / c->step.u.conv.groups * w->dim[2] * w->dim[3]);
+    case BCAM_VERB_GEMM_BWD:
+        return (double)w->dim[0];
+    case BCAM_VERB_POOL_BWD:
+        return (double)(c->step.u.pool.kernel[0] * c->step.u.pool.kernel[1]);
+    case BCAM_VERB_SOFTMAX_BWD:
+        return (double)c->in[0].dim[c->step.u.softmax.axis - 1];
+    default:
+        return dy > dx ? dy / dx : 1;
     }
 }
 
 static bcam_check_rule backward_rule(const bcam_check_case *c)
 {
     switch (c->verb) {
-    case BCAM_VERB_UNARY_BWD: return BCAM_RULE_LOCAL;
-    case BCAM_VERB_SOFTMAX_BWD: return BCAM_RULE_FIRST;
-    case BCAM_VERB_REDUCE_BWD: return BCAM_RULE_VALUE;
+    case BCAM_VERB_UNARY_BWD:
+        return BCAM_RULE_LOCAL;
+    case BCAM_VERB_SOFTMAX_BWD:
+        return BCAM_RULE_FIRST;
+    case BCAM_VERB_REDUCE_BWD:
+        return BCAM_RULE_VALUE;
     case BCAM_VERB_BINARY_BWD:
-        return c->step.u.binary.kind == BCAM_BINARY_MAX || c->step.u.binary.kind == BCAM_BINARY_MIN ? BCAM_RULE_FIRST : BCAM_RULE_SUM;
-    default: return BCAM_RULE_SUM;
+        return c->step.u.binary.kind == BCAM_BINARY_MAX || c->step.u.binary.kind == BCAM_BINARY_MIN ? BCAM_RULE_FIRST
+                                                                                                    : BCAM_RULE_SUM;
+    default:
+        return BCAM_RULE_SUM;
     }
 }
 
@@ -140,7 +173,8 @@ static void make_backward(const bcam_check_case *forward, bcam_check_case *c)
 
 void bcam_check_case_get(bcam_verb verb, size_t index, bcam_check_case *out)
 {
-    bcam_check_case forward = {.batch = 3, .k = 2, .depth = 1, .rule = BCAM_RULE_SUM, .fills = FILLS_FINITE, .row = index};
+    bcam_check_case forward = {
+        .batch = 3, .k = 2, .depth = 1, .rule = BCAM_RULE_SUM, .fills = FILLS_FINITE, .row = index};
     bool backward = bcam_check_is_backward(verb);
     forward.verb = forward.step.verb = backward ? verb - 1 : verb;
     forward.step.segment = BCAM_SEGMENT_FORWARD;
@@ -158,7 +192,10 @@ void bcam_check_forward(const bcam_check_case *backward, bcam_check_case *forwar
     forward->step.act = (bcam_unary_attr){0};
     forward->batch = backward->batch;
     if (forward->verb != BCAM_VERB_BINARY) /* bias, residual and shift have no part in it */
-        for (int i = forward->verb == BCAM_VERB_CONV || forward->verb == BCAM_VERB_GEMM || forward->verb == BCAM_VERB_NORM ? 2 : 1;
+        for (int i = forward->verb == BCAM_VERB_CONV || forward->verb == BCAM_VERB_GEMM ||
+                             forward->verb == BCAM_VERB_NORM
+                         ? 2
+                         : 1;
              i < BCAM_MAX_IN; i++)
             forward->in[i].present = false;
     *which = forward->verb == BCAM_VERB_BINARY ? forward->step.u.binary.which : 0;

@@ -18,7 +18,8 @@ typedef struct bcam_check_table {
 
 /* One per forward verb; cases_linear.c, cases_point.c, cases_move.c, cases_cam.c */
 extern const bcam_check_table bcam_check_conv, bcam_check_gemm, bcam_check_pool;
-extern const bcam_check_table bcam_check_norm, bcam_check_unary, bcam_check_binary, bcam_check_reduce, bcam_check_softmax;
+extern const bcam_check_table bcam_check_norm, bcam_check_unary, bcam_check_binary, bcam_check_reduce,
+    bcam_check_softmax;
 extern const bcam_check_table bcam_check_copy, bcam_check_prep;
 extern const bcam_check_table bcam_check_select, bcam_check_cam, bcam_check_upsample;
 

@@ -1,7 +1,8 @@
 /* cases_cam.c - the product's own verbs: select, cam, upsample. */
 #include "check/cases.h"
 
-static bcam_check_operand integers(bcam_check_lead lead, int rank, const int64_t *dim, bcam_check_domain domain, int64_t limit)
+static bcam_check_operand integers(bcam_check_lead lead, int rank, const int64_t *dim, bcam_check_domain domain,
+                                   int64_t limit)
 {
     bcam_check_operand o = bcam_check_real(BCAM_ROLE_INPUT, lead, rank, dim);
     o.dtype = BCAM_I32;
@@ -16,9 +17,10 @@ static const struct {
     int64_t n, m, all, k; /* all: classes asked for a photo, of which k are explained at once */
     bcam_activation activation;
 } select_rows[] = {
-    {3, 1, 1, 1, BCAM_ACTIVATION_SIGMOID}, {3, 7, 3, 3, BCAM_ACTIVATION_SOFTMAX}, {2, 13, 5, 2, BCAM_ACTIVATION_SOFTMAX},
-    {3, 127, 1, 1, BCAM_ACTIVATION_NONE},  {1, 129, 8, 7, BCAM_ACTIVATION_SIGMOID}, {2, 1000, 5, 5, BCAM_ACTIVATION_SOFTMAX},
-    {3, 128, 13, 13, BCAM_ACTIVATION_NONE}, {3, 2, 7, 6, BCAM_ACTIVATION_SOFTMAX},
+    {3, 1, 1, 1, BCAM_ACTIVATION_SIGMOID},   {3, 7, 3, 3, BCAM_ACTIVATION_SOFTMAX},
+    {2, 13, 5, 2, BCAM_ACTIVATION_SOFTMAX},  {3, 127, 1, 1, BCAM_ACTIVATION_NONE},
+    {1, 129, 8, 7, BCAM_ACTIVATION_SIGMOID}, {2, 1000, 5, 5, BCAM_ACTIVATION_SOFTMAX},
+    {3, 128, 13, 13, BCAM_ACTIVATION_NONE},  {3, 2, 7, 6, BCAM_ACTIVATION_SOFTMAX},
 };
 
 static void make_select(size_t row, bcam_check_case *c)
@@ -37,8 +39,8 @@ static void make_select(size_t row, bcam_check_case *c)
     c->out[1] = bcam_check_real(BCAM_ROLE_OUTPUT, BCAM_LEAD_K_N, 0, NULL);
     c->out[2] = bcam_check_real(BCAM_ROLE_OUTPUT, BCAM_LEAD_K_N, 0, NULL);
     c->out[3] = bcam_check_real(BCAM_ROLE_OUTPUT, BCAM_LEAD_KN, 1, DIMS(m));
-    snprintf(c->name, sizeof c->name, "select %dx%d, %d of %d, activation %d", (int)c->batch, (int)m, (int)c->k, (int)select_rows[row].all,
-             (int)c->step.u.select.activation);
+    snprintf(c->name, sizeof c->name, "select %dx%d, %d of %d, activation %d", (int)c->batch, (int)m, (int)c->k,
+             (int)select_rows[row].all, (int)c->step.u.select.activation);
 }
 
 const bcam_check_table bcam_check_select = {BCAM_COUNT(select_rows), 0, make_select};
@@ -82,9 +84,9 @@ static void make_cam(size_t row, bcam_check_case *c)
     c->out[1] = bcam_check_real(BCAM_ROLE_OUTPUT, BCAM_LEAD_K_N, 1, DIMS(2));
     c->out[2] = bcam_check_real(BCAM_ROLE_OUTPUT, BCAM_LEAD_K_N, 1, DIMS(channels));
     c->out[2].present = cam_rows[row].weights;
-    snprintf(c->name, sizeof c->name, "cam %dx%dx%dx%d K%d %s%s%s%s", (int)c->batch, (int)channels, (int)h, (int)w, (int)c->k,
-             attr->kind == BCAM_CAM_POOLED ? "pooled" : "elementwise", attr->constant ? " constant" : "", attr->signed_map ? " signed" : "",
-             cam_rows[row].weights ? " weights" : "");
+    snprintf(c->name, sizeof c->name, "cam %dx%dx%dx%d K%d %s%s%s%s", (int)c->batch, (int)channels, (int)h, (int)w,
+             (int)c->k, attr->kind == BCAM_CAM_POOLED ? "pooled" : "elementwise", attr->constant ? " constant" : "",
+             attr->signed_map ? " signed" : "", cam_rows[row].weights ? " weights" : "");
 }
 
 const bcam_check_table bcam_check_cam = {BCAM_COUNT(cam_rows), 0, make_cam};
@@ -96,14 +98,16 @@ static const struct {
     bcam_dtype dtype;
     bool signed_map;
 } upsample_rows[] = {
-    {7, 7, 224, 224, BCAM_F32, false}, {7, 7, 7, 7, BCAM_F32, true},    {1, 1, 13, 7, BCAM_F32, false},  {13, 7, 127, 129, BCAM_F32, true},
-    {5, 3, 16, 16, BCAM_F32, false},   {14, 13, 7, 128, BCAM_F32, true}, {7, 7, 50, 33, BCAM_F16, false}, {7, 7, 7, 7, BCAM_F16, true},
-    {1, 1, 1, 1, BCAM_F16, false},     {7, 7, 64, 63, BCAM_U8, false},   {13, 5, 13, 5, BCAM_U8, false},  {1, 1, 7, 5, BCAM_U8, false},
+    {7, 7, 224, 224, BCAM_F32, false}, {7, 7, 7, 7, BCAM_F32, true},    {1, 1, 13, 7, BCAM_F32, false},
+    {13, 7, 127, 129, BCAM_F32, true}, {5, 3, 16, 16, BCAM_F32, false}, {14, 13, 7, 128, BCAM_F32, true},
+    {7, 7, 50, 33, BCAM_F16, false},   {7, 7, 7, 7, BCAM_F16, true},    {1, 1, 1, 1, BCAM_F16, false},
+    {7, 7, 64, 63, BCAM_U8, false},    {13, 5, 13, 5, BCAM_U8, false},  {1, 1, 7, 5, BCAM_U8, false},
 };
 
 static void make_upsample(size_t row, bcam_check_case *c)
 {
-    int64_t h = upsample_rows[row].h, w = upsample_rows[row].w, to_h = upsample_rows[row].to_h, to_w = upsample_rows[row].to_w;
+    int64_t h = upsample_rows[row].h, w = upsample_rows[row].w, to_h = upsample_rows[row].to_h,
+            to_w = upsample_rows[row].to_w;
     c->step.segment = BCAM_SEGMENT_CAM;
     /* Positions are floats up to the map's size, so a value errs by that much of the step between two of its pixels. */
     c->rule = BCAM_RULE_FIRST;
@@ -117,7 +121,8 @@ static void make_upsample(size_t row, bcam_check_case *c)
     c->in[1].domain = BCAM_DOMAIN_RANGE;
     c->out[0] = bcam_check_real(BCAM_ROLE_OUTPUT, BCAM_LEAD_K_N, 2, DIMS(to_h, to_w));
     c->out[0].dtype = upsample_rows[row].dtype;
-    snprintf(c->name, sizeof c->name, "upsample %dx%d to %dx%d %s", (int)h, (int)w, (int)to_h, (int)to_w, bcam_dtype_name(upsample_rows[row].dtype));
+    snprintf(c->name, sizeof c->name, "upsample %dx%d to %dx%d %s", (int)h, (int)w, (int)to_h, (int)to_w,
+             bcam_dtype_name(upsample_rows[row].dtype));
 }
 
 const bcam_check_table bcam_check_upsample = {BCAM_COUNT(upsample_rows), 0, make_upsample};

@@ -53,6 +53,11 @@ static const conv_row conv_rows[] = {
     {3, 16, 7, 7, 100, 7, 7, .bias = true},
     {2, 3, 8, 8, 16, 4, 4, .stride = {4, 4}, .bias = true},
     {2, 12, 9, 9, 20, 1, 1, .stride = {3, 3}},
+    {2, 112, 7, 7, 40, 7, 7, .bias = true, .residual = true, ACT(RELU, 0, 0)},
+    {3, 64, 1, 1, 32, 1, 1, .bias = true, .residual = true},
+    {3, 48, 1, 1, 192, 1, 1, .bias = true, ACT(RELU, 0, 0)}, /* squeeze and excite */
+    {5, 16, 5, 3, 1, 3, 3, SAME(1), .residual = true},
+    {3, 160, 7, 7, 96, 3, 3, SAME(1)},
     /* groups and depthwise */
     {3, 32, 7, 7, 32, 3, 3, SAME(1), .groups = 32, .bias = true, ACT(CLIP, 0, 6)},
     {2, 13, 9, 7, 13, 3, 3, SAME(1), .groups = 13, .stride = {2, 2}},
@@ -85,9 +90,10 @@ static void conv_name(const conv_row *r, const bcam_conv_attr *a, char *out, siz
 {
     char act[32];
     act_name(&r->act, act, sizeof act);
-    snprintf(out, size, "conv %dx%dx%dx%d m%d k%dx%d s%dx%d d%dx%d p%d,%d,%d,%d g%d%s%s%s", (int)r->n, (int)r->c, (int)r->h, (int)r->w, (int)r->m,
-             (int)r->kh, (int)r->kw, (int)a->stride[0], (int)a->stride[1], (int)a->dilation[0], (int)a->dilation[1], (int)a->pad_begin[0],
-             (int)a->pad_begin[1], (int)a->pad_end[0], (int)a->pad_end[1], (int)a->groups, r->bias ? " bias" : "", r->residual ? " residual" : "", act);
+    snprintf(out, size, "conv %dx%dx%dx%d m%d k%dx%d s%dx%d d%dx%d p%d,%d,%d,%d g%d%s%s%s", (int)r->n, (int)r->c,
+             (int)r->h, (int)r->w, (int)r->m, (int)r->kh, (int)r->kw, (int)a->stride[0], (int)a->stride[1],
+             (int)a->dilation[0], (int)a->dilation[1], (int)a->pad_begin[0], (int)a->pad_begin[1], (int)a->pad_end[0],
+             (int)a->pad_end[1], (int)a->groups, r->bias ? " bias" : "", r->residual ? " residual" : "", act);
 }
 
 static int64_t window_count(int64_t in, int64_t kernel, int64_t stride, int64_t dilation, int64_t pad, bool ceil_mode)
@@ -106,13 +112,14 @@ static void make_conv(size_t row, bcam_check_case *c)
         a->dilation[i] = or_one(r->dilation[i]);
         a->pad_begin[i] = r->begin[i];
         a->pad_end[i] = r->end[i];
-        out[i] = window_count(i ? r->w : r->h, i ? r->kw : r->kh, a->stride[i], a->dilation[i], r->begin[i] + r->end[i], false);
+        out[i] = window_count(i ? r->w : r->h, i ? r->kw : r->kh, a->stride[i], a->dilation[i], r->begin[i] + r->end[i],
+                              false);
     }
     a->groups = or_one(r->groups);
     c->batch = r->n;
     c->step.act = r->act;
     c->depth = (double)(r->c / a->groups * r->kh * r->kw);
-    /* A NaN may leave a fused ReLU or clip as one of its bounds. */
+    /* A NaN among the photos may leave a fused ReLU or clip as one of its bounds. */
     c->fills = r->act.kind == BCAM_UNARY_NONE ? FILLS_ALL : FILLS_FINITE;
     c->in[0] = bcam_check_real(BCAM_ROLE_INPUT, BCAM_LEAD_N, 3, DIMS(r->c, r->h, r->w));
     c->in[1] = bcam_check_real(BCAM_ROLE_CONST, BCAM_LEAD_NONE, 4, DIMS(r->m, r->c / a->groups, r->kh, r->kw));
@@ -135,11 +142,26 @@ typedef struct gemm_row {
 } gemm_row;
 
 static const gemm_row gemm_rows[] = {
-    {1, 1, 1, .bias = false}, {3, 7, 13, .bias = false}, {1, 127, 129, .bias = true}, {3, 128, 127, .bias = true}, {2, 129, 128, ACT(RELU, 0, 0)}, {5, 512, 10, .bias = true},
-    {7, 1000, 37, .bias = true}, {1, 2048, 5, .bias = false}, {13, 64, 1, .bias = true}, {2, 1, 128, .bias = false}, {3, 257, 1000, .bias = true},
-    {3, 33, 21, .bias = true, ACT(RELU, 0, 0)}, {3, 33, 21, .bias = true, ACT(CLIP, 0, 6)}, {3, 33, 21, .bias = true, ACT(LEAKY_RELU, 0.01f, 0)},
-    {3, 33, 21, .bias = true, ACT(SIGMOID, 0, 0)}, {3, 33, 21, .bias = true, ACT(HARD_SIGMOID, 0.2f, 0.5f)}, {3, 33, 21, .bias = true, ACT(HARD_SWISH, 0, 0)},
-    {3, 33, 21, .bias = true, ACT(TANH, 0, 0)}, {3, 33, 21, ACT(ELU, 1, 0)}, {3, 33, 21, ACT(SOFTPLUS, 0, 0)},
+    {1, 1, 1, .bias = false},
+    {3, 7, 13, .bias = false},
+    {1, 127, 129, .bias = true},
+    {3, 128, 127, .bias = true},
+    {2, 129, 128, ACT(RELU, 0, 0)},
+    {5, 512, 10, .bias = true},
+    {7, 1000, 37, .bias = true},
+    {1, 2048, 5, .bias = false},
+    {13, 64, 1, .bias = true},
+    {2, 1, 128, .bias = false},
+    {3, 257, 1000, .bias = true},
+    {3, 33, 21, .bias = true, ACT(RELU, 0, 0)},
+    {3, 33, 21, .bias = true, ACT(CLIP, 0, 6)},
+    {3, 33, 21, .bias = true, ACT(LEAKY_RELU, 0.01f, 0)},
+    {3, 33, 21, .bias = true, ACT(SIGMOID, 0, 0)},
+    {3, 33, 21, .bias = true, ACT(HARD_SIGMOID, 0.2f, 0.5f)},
+    {3, 33, 21, .bias = true, ACT(HARD_SWISH, 0, 0)},
+    {3, 33, 21, .bias = true, ACT(TANH, 0, 0)},
+    {3, 33, 21, ACT(ELU, 1, 0)},
+    {3, 33, 21, ACT(SOFTPLUS, 0, 0)},
 };
 
 static void make_gemm(size_t row, bcam_check_case *c)
@@ -156,7 +178,8 @@ static void make_gemm(size_t row, bcam_check_case *c)
         c->in[2] = bcam_check_real(BCAM_ROLE_CONST, BCAM_LEAD_NONE, 1, DIMS(r->m));
     c->out[0] = bcam_check_real(BCAM_ROLE_OUTPUT, BCAM_LEAD_N, 1, DIMS(r->m));
     act_name(&r->act, act, sizeof act);
-    snprintf(c->name, sizeof c->name, "gemm %dx%d m%d%s%s", (int)r->n, (int)r->k, (int)r->m, r->bias ? " bias" : "", act);
+    snprintf(c->name, sizeof c->name, "gemm %dx%d m%d%s%s", (int)r->n, (int)r->k, (int)r->m, r->bias ? " bias" : "",
+             act);
 }
 
 const bcam_check_table bcam_check_gemm = {BCAM_COUNT(gemm_rows), BCAM_COUNT(gemm_rows), make_gemm};
@@ -200,7 +223,8 @@ static void make_pool(size_t row, bcam_check_case *c)
         a->pad_begin[i] = r->begin[i];
         a->pad_end[i] = r->end[i];
         out[i] = window_count(in, a->kernel[i], a->stride[i], a->dilation[i], r->begin[i] + r->end[i], r->ceil_mode);
-        if ((out[i] - 1) * a->stride[i] >= in + r->begin[i]) /* a window that would begin behind the photo is dropped, as PyTorch does */
+        if ((out[i] - 1) * a->stride[i] >=
+            in + r->begin[i]) /* a window that would begin behind the photo is dropped, as PyTorch does */
             out[i]--;
     }
     a->max = row % 2 == 0;
@@ -213,9 +237,11 @@ static void make_pool(size_t row, bcam_check_case *c)
     if (a->max)
         c->in[0].domain = BCAM_DOMAIN_DISTINCT;
     c->out[0] = bcam_check_real(BCAM_ROLE_OUTPUT, BCAM_LEAD_N, 3, DIMS(r->c, out[0], out[1]));
-    snprintf(c->name, sizeof c->name, "%s pool %dx%dx%dx%d k%dx%d s%dx%d d%dx%d p%d,%d,%d,%d%s%s", a->max ? "max" : "average", (int)r->n, (int)r->c,
-             (int)r->h, (int)r->w, (int)r->kh, (int)r->kw, (int)a->stride[0], (int)a->stride[1], (int)a->dilation[0], (int)a->dilation[1],
-             (int)r->begin[0], (int)r->begin[1], (int)r->end[0], (int)r->end[1], r->ceil_mode ? " ceil" : "", r->count_pad ? " count_pad" : "");
+    snprintf(c->name, sizeof c->name, "%s pool %dx%dx%dx%d k%dx%d s%dx%d d%dx%d p%d,%d,%d,%d%s%s",
+             a->max ? "max" : "average", (int)r->n, (int)r->c, (int)r->h, (int)r->w, (int)r->kh, (int)r->kw,
+             (int)a->stride[0], (int)a->stride[1], (int)a->dilation[0], (int)a->dilation[1], (int)r->begin[0],
+             (int)r->begin[1], (int)r->end[0], (int)r->end[1], r->ceil_mode ? " ceil" : "",
+             r->count_pad ? " count_pad" : "");
 }
 
 const bcam_check_table bcam_check_pool = {2 * BCAM_COUNT(pool_rows), 2 * BCAM_COUNT(pool_rows), make_pool};

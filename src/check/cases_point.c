@@ -8,7 +8,8 @@ typedef struct shape {
 
 /* 1, 7, 13, 127, 128 and 129 among channels, rows, columns and plain vectors; channels-last and row-major. */
 static const shape shapes[] = {
-    {3, {1, 1, 1}}, {3, {7, 3, 5}}, {3, {128, 2, 3}}, {3, {13, 1, 129}}, {1, {127}}, {2, {7, 13}}, {3, {129, 1, 1}}, {4, {2, 3, 1, 7}}, {1, {1}},
+    {3, {1, 1, 1}}, {3, {7, 3, 5}},   {3, {128, 2, 3}},  {3, {13, 1, 129}}, {1, {127}},
+    {2, {7, 13}},   {3, {129, 1, 1}}, {4, {2, 3, 1, 7}}, {1, {1}},
 };
 
 static void shape_name(const shape *s, char *out, size_t size)
@@ -21,7 +22,8 @@ static void shape_name(const shape *s, char *out, size_t size)
 /* ---- norm ---- */
 
 static const bcam_unary_attr norm_acts[] = {
-    {BCAM_UNARY_NONE, 0, 0}, {BCAM_UNARY_RELU, 0, 0}, {BCAM_UNARY_CLIP, 0, 6}, {BCAM_UNARY_LEAKY_RELU, 0.1f, 0}, {BCAM_UNARY_HARD_SWISH, 0, 0},
+    {BCAM_UNARY_NONE, 0, 0},          {BCAM_UNARY_RELU, 0, 0},       {BCAM_UNARY_CLIP, 0, 6},
+    {BCAM_UNARY_LEAKY_RELU, 0.1f, 0}, {BCAM_UNARY_HARD_SWISH, 0, 0},
 };
 
 static void make_norm(size_t row, bcam_check_case *c)
@@ -36,7 +38,8 @@ static void make_norm(size_t row, bcam_check_case *c)
     c->out[0] = bcam_check_real(BCAM_ROLE_OUTPUT, BCAM_LEAD_N, s->rank, s->dim);
     c->fills = c->step.act.kind == BCAM_UNARY_NONE ? FILLS_ALL : FILLS_FINITE;
     shape_name(s, dims, sizeof dims);
-    snprintf(c->name, sizeof c->name, "norm 3x%s%s %s", dims, c->in[2].present ? " shift" : "", bcam_unary_name(c->step.act.kind));
+    snprintf(c->name, sizeof c->name, "norm 3x%s%s %s", dims, c->in[2].present ? " shift" : "",
+             bcam_unary_name(c->step.act.kind));
 }
 
 const bcam_check_table bcam_check_norm = {BCAM_COUNT(norm_acts) * BCAM_COUNT(shapes), BCAM_COUNT(shapes), make_norm};
@@ -97,7 +100,12 @@ typedef struct form {
 static const form forms[] = {
     {BCAM_LEAD_N, BCAM_LEAD_N, BCAM_ROLE_INPUT, {3, {7, 3, 5}}, {3, {7, 3, 5}}, {3, {7, 3, 5}}},
     {BCAM_LEAD_N, BCAM_LEAD_N, BCAM_ROLE_INPUT, {3, {129, 1, 2}}, {3, {129, 1, 2}}, {3, {129, 1, 2}}},
-    {BCAM_LEAD_N, BCAM_LEAD_N, BCAM_ROLE_INPUT, {3, {13, 5, 3}}, {3, {13, 1, 1}}, {3, {13, 5, 3}}}, /* squeeze and excite */
+    {BCAM_LEAD_N,
+     BCAM_LEAD_N,
+     BCAM_ROLE_INPUT,
+     {3, {13, 5, 3}},
+     {3, {13, 1, 1}},
+     {3, {13, 5, 3}}}, /* squeeze and excite */
     {BCAM_LEAD_N, BCAM_LEAD_N, BCAM_ROLE_INPUT, {3, {1, 7, 5}}, {3, {128, 1, 1}}, {3, {128, 7, 5}}},
     {BCAM_LEAD_N, BCAM_LEAD_N, BCAM_ROLE_INPUT, {3, {13, 7, 1}}, {3, {13, 1, 5}}, {3, {13, 7, 5}}},
     {BCAM_LEAD_N, BCAM_LEAD_NONE, BCAM_ROLE_CONST, {3, {7, 3, 5}}, {4, {1, 7, 1, 1}}, {3, {7, 3, 5}}},
@@ -115,7 +123,9 @@ static const char *const binary_names[] = {"add", "sub", "mul", "div", "max", "m
 
 static void binary_rule(bcam_check_case *c, bcam_binary_kind kind)
 {
-    c->rule = kind == BCAM_BINARY_MAX || kind == BCAM_BINARY_MIN ? BCAM_RULE_EXACT : kind == BCAM_BINARY_POW ? BCAM_RULE_VALUE : BCAM_RULE_SUM;
+    c->rule = kind == BCAM_BINARY_MAX || kind == BCAM_BINARY_MIN ? BCAM_RULE_EXACT
+              : kind == BCAM_BINARY_POW                          ? BCAM_RULE_VALUE
+                                                                 : BCAM_RULE_SUM;
     if (kind == BCAM_BINARY_POW) {
         c->in[0].domain = BCAM_DOMAIN_BASE;
     } else if (kind == BCAM_BINARY_DIV) {
@@ -144,9 +154,10 @@ static void make_binary(size_t row, bcam_check_case *c)
     c->fills = c->step.act.kind == BCAM_UNARY_NONE ? FILLS_ALL : (1u << BCAM_FILL_RANDOM) | (1u << BCAM_FILL_CONSTANT);
     shape_name(&f->a, a, sizeof a);
     shape_name(&f->b, b, sizeof b);
-    snprintf(c->name, sizeof c->name, "binary %s a %s%s b %s%s%s%s%s", binary_names[kind], swap ? "" : "N,", swap ? b : a,
-             swap || f->b_lead == BCAM_LEAD_N ? "N," : "", swap ? a : b, f->b_role == BCAM_ROLE_CONST ? " constant" : "",
-             c->step.act.kind ? " act" : "", second ? " to b" : " to a");
+    snprintf(c->name, sizeof c->name, "binary %s a %s%s b %s%s%s%s%s", binary_names[kind], swap ? "" : "N,",
+             swap ? b : a, swap || f->b_lead == BCAM_LEAD_N ? "N," : "", swap ? a : b,
+             f->b_role == BCAM_ROLE_CONST ? " constant" : "", c->step.act.kind ? " act" : "",
+             second ? " to b" : " to a");
 }
 
 #define BINARY_ROWS (2 * BCAM_COUNT(binary_names) * BCAM_COUNT(forms))
@@ -158,9 +169,10 @@ static const struct {
     shape x;
     unsigned axes; /* of the whole value: bit 0 is the batch */
 } reduce_rows[] = {
-    {{3, {7, 3, 5}}, 0xc}, {{3, {128, 7, 7}}, 0xc}, {{3, {129, 2, 13}}, 0xc}, {{3, {13, 3, 5}}, 0x2},  {{3, {13, 5, 7}}, 0x4},
-    {{3, {7, 5, 3}}, 0x8}, {{3, {7, 5, 3}}, 0xe},   {{1, {127}}, 0x2},       {{2, {13, 129}}, 0x4},   {{2, {13, 7}}, 0x2},
-    {{3, {1, 1, 1}}, 0xc}, {{4, {2, 7, 3, 5}}, 0x14}, {{3, {7, 3, 5}}, 0x6}, {{2, {5, 7}}, 0x6},
+    {{3, {7, 3, 5}}, 0xc},  {{3, {128, 7, 7}}, 0xc}, {{3, {129, 2, 13}}, 0xc}, {{3, {13, 3, 5}}, 0x2},
+    {{3, {13, 5, 7}}, 0x4}, {{3, {7, 5, 3}}, 0x8},   {{3, {7, 5, 3}}, 0xe},    {{1, {127}}, 0x2},
+    {{2, {13, 129}}, 0x4},  {{2, {13, 7}}, 0x2},     {{3, {1, 1, 1}}, 0xc},    {{4, {2, 7, 3, 5}}, 0x14},
+    {{3, {7, 3, 5}}, 0x6},  {{2, {5, 7}}, 0x6},
 };
 static const char *const reduce_names[] = {"mean", "sum", "max", "l2"};
 
@@ -194,8 +206,8 @@ static const struct {
     shape x;
     int axis;
 } softmax_rows[] = {
-    {{1, {1}}, 1}, {{1, {7}}, 1}, {{1, {127}}, 1}, {{1, {1000}}, 1}, {{3, {13, 3, 5}}, 1}, {{3, {128, 1, 1}}, 1}, {{3, {7, 5, 129}}, 3},
-    {{2, {7, 13}}, 2}, {{2, {7, 13}}, 1}, {{3, {2, 7, 5}}, 2},
+    {{1, {1}}, 1},         {{1, {7}}, 1},         {{1, {127}}, 1},   {{1, {1000}}, 1},  {{3, {13, 3, 5}}, 1},
+    {{3, {128, 1, 1}}, 1}, {{3, {7, 5, 129}}, 3}, {{2, {7, 13}}, 2}, {{2, {7, 13}}, 1}, {{3, {2, 7, 5}}, 2},
 };
 
 static void make_softmax(size_t row, bcam_check_case *c)
@@ -210,7 +222,8 @@ static void make_softmax(size_t row, bcam_check_case *c)
     c->in[0] = bcam_check_real(BCAM_ROLE_INPUT, BCAM_LEAD_N, x->rank, x->dim);
     c->out[0] = bcam_check_real(BCAM_ROLE_OUTPUT, BCAM_LEAD_N, x->rank, x->dim);
     shape_name(x, dims, sizeof dims);
-    snprintf(c->name, sizeof c->name, "%ssoftmax 3x%s axis %d", c->step.u.softmax.log ? "log-" : "", dims, c->step.u.softmax.axis);
+    snprintf(c->name, sizeof c->name, "%ssoftmax 3x%s axis %d", c->step.u.softmax.log ? "log-" : "", dims,
+             c->step.u.softmax.axis);
 }
 
 const bcam_check_table bcam_check_softmax = {2 * BCAM_COUNT(softmax_rows), 2 * BCAM_COUNT(softmax_rows), make_softmax};

@@ -18,7 +18,7 @@ typedef struct check {
     bcam_check_fill fill;
     uint64_t seed;
     bool exact;
-    bcam_check_data a, b; /* the reference's numbers; the candidate's (inputs: as found after the run) */
+    bcam_check_data a, b;        /* the reference's numbers; the candidate's (inputs: as found after the run) */
     double *scale[BCAM_MAX_OUT]; /* RULE_SUM: sums of magnitudes */
     double first;                /* RULE_FIRST */
     bcam_check_result *result;
@@ -32,8 +32,8 @@ static void BCAM_PRINTF(2, 3) failed(check *k, const char *format, ...)
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
     k->result->outcome = BCAM_CHECK_FAILED;
-    snprintf(k->result->message, sizeof k->result->message, "%s, %s numbers, seed %llu: %s", k->c->name, bcam_check_fill_name(k->fill),
-             (unsigned long long)k->seed, what);
+    snprintf(k->result->message, sizeof k->result->message, "%s, %s numbers, seed %llu: %s", k->c->name,
+             bcam_check_fill_name(k->fill), (unsigned long long)k->seed, what);
 }
 
 /** "out0[1,0,3]" */
@@ -81,11 +81,16 @@ static double allowed(const check *k, int out, int64_t i, double a)
         return 1; /* rounded from numbers that may differ in their last bit */
     double half = o->dtype == BCAM_F16 ? fabs(a) * 0x1p-10 + 0x1p-24 : 0;
     switch (k->c->rule) {
-    case BCAM_RULE_EXACT: return 0;
-    case BCAM_RULE_VALUE: return 16 * EPSILON * fabs(a) + FLOOR;
-    case BCAM_RULE_LOCAL: return 16 * EPSILON * (fabs(a) + fabs(k->a.in[0][i])) + FLOOR;
-    case BCAM_RULE_SUM: return EPSILON * (8 * fabs(a) + (8 + 2 * sqrt(k->c->depth)) * fabs(k->scale[out][i])) + FLOOR;
-    case BCAM_RULE_FIRST: return half + EPSILON * (8 * fabs(a) + (8 + 2 * sqrt(k->c->depth)) * k->first) + FLOOR;
+    case BCAM_RULE_EXACT:
+        return 0;
+    case BCAM_RULE_VALUE:
+        return 16 * EPSILON * fabs(a) + FLOOR;
+    case BCAM_RULE_LOCAL:
+        return 16 * EPSILON * (fabs(a) + fabs(k->a.in[0][i])) + FLOOR;
+    case BCAM_RULE_SUM:
+        return EPSILON * (8 * fabs(a) + (8 + 2 * sqrt(k->c->depth)) * fabs(k->scale[out][i])) + FLOOR;
+    case BCAM_RULE_FIRST:
+        return half + EPSILON * (8 * fabs(a) + (8 + 2 * sqrt(k->c->depth)) * k->first) + FLOOR;
     }
     return 0;
 }
@@ -106,7 +111,8 @@ static void compare_output(check *k, int out)
             continue;
         double limit = allowed(k, out, i, a), error = fabs(a - b);
         if (isnan(a) || isnan(b) || isinf(a) || isinf(b) || !(error <= limit))
-            failed(k, "%s is %.9g instead of %.9g, allowed is an error of %.3g", element_name(k->c, out, i, name, sizeof name), b, a, limit);
+            failed(k, "%s is %.9g instead of %.9g, allowed is an error of %.3g",
+                   element_name(k->c, out, i, name, sizeof name), b, a, limit);
         else
             k->result->worst = fmax(k->result->worst, error / limit);
     }
@@ -118,8 +124,8 @@ static bcam_status sum_magnitudes(check *k, bcam_error *err)
     bcam_check_case c = *k->c;
     bcam_check_data numbers = {0};
     bcam_check_bound bound = {0};
-    bool all = !bcam_check_is_backward(c.verb) || c.verb == BCAM_VERB_CONV_BWD || c.verb == BCAM_VERB_GEMM_BWD || c.verb == BCAM_VERB_NORM_BWD ||
-               c.verb == BCAM_VERB_BINARY_BWD;
+    bool all = !bcam_check_is_backward(c.verb) || c.verb == BCAM_VERB_CONV_BWD || c.verb == BCAM_VERB_GEMM_BWD ||
+               c.verb == BCAM_VERB_NORM_BWD || c.verb == BCAM_VERB_BINARY_BWD;
     c.step.act = (bcam_unary_attr){0};
     if (c.verb == BCAM_VERB_BINARY && c.step.u.binary.kind == BCAM_BINARY_SUB)
         c.step.u.binary.kind = BCAM_BINARY_ADD;
@@ -128,7 +134,9 @@ static bcam_status sum_magnitudes(check *k, bcam_error *err)
         for (int64_t e = 0; c.in[i].present && e < bcam_check_count(&c.in[i], c.batch, c.k); e++) {
             double v = k->a.in[i][e];
             bool real = c.in[i].dtype == BCAM_F32 && (all || i == 0);
-            numbers.in[i][e] = !real ? v : isfinite(v) ? fabs(v) : 0; /* where a NaN goes, there is nothing to compare */
+            numbers.in[i][e] = !real         ? v
+                               : isfinite(v) ? fabs(v)
+                                             : 0; /* where a NaN goes, there is nothing to compare */
         }
     if (status == BCAM_OK)
         status = bcam_check_bind(&c, k->reference, &numbers, &bound, err);
@@ -187,7 +195,8 @@ static bool same_bits(const double *a, const double *b)
 }
 
 /* Copies the part of photo n between an operand of the whole batch and one of a batch of 1. */
-static void item_copy(const bcam_check_case *c, const bcam_check_operand *o, int64_t n, double *whole, double *item, bool to_item)
+static void item_copy(const bcam_check_case *c, const bcam_check_operand *o, int64_t n, double *whole, double *item,
+                      bool to_item)
 {
     int64_t part = bcam_count(o->rank, o->dim), rounds = o->lead == BCAM_LEAD_KN || o->lead == BCAM_LEAD_K_N ? c->k : 1;
     for (int64_t r = 0; r < rounds; r++) {
@@ -196,7 +205,8 @@ static void item_copy(const bcam_check_case *c, const bcam_check_operand *o, int
     }
 }
 
-static void compare_item(check *k, const bcam_check_case *alone, int64_t n, const bcam_check_data *item, double *expected)
+static void compare_item(check *k, const bcam_check_case *alone, int64_t n, const bcam_check_data *item,
+                         double *expected)
 {
     for (int o = 0; o < BCAM_MAX_OUT && k->result->outcome == BCAM_CHECK_PASSED; o++) {
         if (!alone->out[o].present)
@@ -204,7 +214,8 @@ static void compare_item(check *k, const bcam_check_case *alone, int64_t n, cons
         item_copy(k->c, &alone->out[o], n, k->b.out[o], expected, true);
         for (int64_t i = 0; i < bcam_check_count(&alone->out[o], 1, alone->k); i++)
             if (is_written(alone, i) && !same_bits(&expected[i], &item->out[o][i])) {
-                failed(k, "photo %d alone gives %.9g in place %d of out%d, in the batch %.9g", (int)n, item->out[o][i], (int)i, o, expected[i]);
+                failed(k, "photo %d alone gives %.9g in place %d of out%d, in the batch %.9g", (int)n, item->out[o][i],
+                       (int)i, o, expected[i]);
                 break;
             }
     }
@@ -222,7 +233,8 @@ static void check_items(check *k)
         if (alone.out[o].present && (size_t)bcam_check_count(&alone.out[o], 1, alone.k) > largest)
             largest = (size_t)bcam_check_count(&alone.out[o], 1, alone.k);
     double *expected = bcam_alloc(largest, sizeof *expected);
-    bcam_status status = expected ? bcam_check_data_init(&alone, &item, &inner) : bcam_fail_memory(&inner, largest, "a check");
+    bcam_status status =
+        expected ? bcam_check_data_init(&alone, &item, &inner) : bcam_fail_memory(&inner, largest, "a check");
     for (int64_t n = 0; n < k->c->batch && status == BCAM_OK && k->result->outcome == BCAM_CHECK_PASSED; n++) {
         for (int i = 0; i < BCAM_MAX_IN; i++)
             if (alone.in[i].present)
@@ -250,7 +262,8 @@ static void check_again(check *k, const bcam_check_bound *bound)
     bcam_status status = bcam_check_data_init(k->c, &again, &inner);
     for (int i = 0; i < BCAM_MAX_IN && status == BCAM_OK; i++)
         if (k->c->in[i].present)
-            memcpy(again.in[i], k->a.in[i], (size_t)bcam_check_count(&k->c->in[i], k->c->batch, k->c->k) * sizeof(double));
+            memcpy(again.in[i], k->a.in[i],
+                   (size_t)bcam_check_count(&k->c->in[i], k->c->batch, k->c->k) * sizeof(double));
     if (status == BCAM_OK)
         status = bcam_check_compute(bound, &again, &inner);
     if (status != BCAM_OK)
@@ -258,7 +271,8 @@ static void check_again(check *k, const bcam_check_bound *bound)
     for (int o = 0; o < BCAM_MAX_OUT && k->result->outcome == BCAM_CHECK_PASSED; o++)
         for (int64_t i = 0; k->c->out[o].present && i < bcam_check_count(&k->c->out[o], k->c->batch, k->c->k); i++)
             if (is_written(k->c, i) && !same_bits(&k->b.out[o][i], &again.out[o][i])) {
-                failed(k, "%s is %.9g, in a second run %.9g", element_name(k->c, o, i, name, sizeof name), k->b.out[o][i], again.out[o][i]);
+                failed(k, "%s is %.9g, in a second run %.9g", element_name(k->c, o, i, name, sizeof name),
+                       k->b.out[o][i], again.out[o][i]);
                 break;
             }
     bcam_check_data_fini(&again);
@@ -291,8 +305,8 @@ static void check_candidate(check *k)
     bcam_check_unbind(&bound);
 }
 
-bcam_status bcam_check_run(const bcam_check_case *c, const bcam_check_side *reference, const bcam_check_side *candidate, uint64_t seed, bool exact,
-                           bcam_check_result *result, bcam_error *err)
+bcam_status bcam_check_run(const bcam_check_case *c, const bcam_check_side *reference, const bcam_check_side *candidate,
+                           uint64_t seed, bool exact, bcam_check_result *result, bcam_error *err)
 {
     check k = {.c = c, .reference = reference, .candidate = candidate, .seed = seed, .exact = exact, .result = result};
     *result = (bcam_check_result){.outcome = BCAM_CHECK_PASSED};

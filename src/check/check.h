@@ -35,9 +35,9 @@ typedef enum bcam_check_domain {
     BCAM_DOMAIN_REQUEST,  /* ids, ranks (-2 - r), -1, duplicates, and both out of range */
     BCAM_DOMAIN_FIRST,    /* the number `limit` */
     BCAM_DOMAIN_BYTE,
-    BCAM_DOMAIN_RELU,     /* a map after ReLU; the BCAM_DOMAIN_RANGE behind it is of the map before */
-    BCAM_DOMAIN_RANGE,    /* (K,N,2): minimum and maximum of each map of the operand before it */
-    BCAM_DOMAIN_FORWARD   /* an operand or the result of the forward verb, see `source` */
+    BCAM_DOMAIN_RELU,   /* a map after ReLU; the BCAM_DOMAIN_RANGE behind it is of the map before */
+    BCAM_DOMAIN_RANGE,  /* (K,N,2): minimum and maximum of each map of the operand before it */
+    BCAM_DOMAIN_FORWARD /* an operand or the result of the forward verb, see `source` */
 } bcam_check_domain;
 
 typedef struct bcam_check_operand {
@@ -57,7 +57,7 @@ typedef enum bcam_check_rule {
     BCAM_RULE_EXACT, /* equal */
     BCAM_RULE_VALUE, /* 16 e |a| */
     BCAM_RULE_LOCAL, /* 16 e (|a| + |first operand, same element|): functions that cancel near a zero */
-    BCAM_RULE_SUM,   /* e (8 |a| + (8 + 2 sqrt(n)) S): S is the sum of the terms' magnitudes, found by running the reference on magnitudes. This
+    BCAM_RULE_SUM, /* e (8 |a| + (8 + 2 sqrt(n)) S): S is the sum of the terms' magnitudes, found by running the reference on magnitudes. This
                         is sharper than a multiple of the largest |a|, and fair where terms cancel. */
     BCAM_RULE_FIRST, /* e (8 |a| + (8 + 2 sqrt(n)) F): F is the largest magnitude of the first operand */
 } bcam_check_rule;
@@ -105,16 +105,16 @@ typedef struct bcam_check_result {
 
 /** Runs a case with all its fills on both sides. `exact`: results must be equal whatever the rule says (the same device with other threads).
  *  A candidate that errs is a failed case; other errors (out of memory, the reference) are returned. */
-bcam_status bcam_check_run(const bcam_check_case *c, const bcam_check_side *reference, const bcam_check_side *candidate, uint64_t seed, bool exact,
-                           bcam_check_result *result, bcam_error *err);
+bcam_status bcam_check_run(const bcam_check_case *c, const bcam_check_side *reference, const bcam_check_side *candidate,
+                           uint64_t seed, bool exact, bcam_check_result *result, bcam_error *err);
 
 /** A backward case on one side, opened with FP64: <dy, f(x + h v) - f(x - h v)> / 2h against <dx, v> for random directions v, and for every
  *  entry where the operand is small. `worst` is the largest relative error over 1e-6. */
-bcam_status bcam_check_gradient(const bcam_check_case *backward, const bcam_check_side *side, uint64_t seed, bcam_check_result *result,
-                                bcam_error *err);
+bcam_status bcam_check_gradient(const bcam_check_case *backward, const bcam_check_side *side, uint64_t seed,
+                                bcam_check_result *result, bcam_error *err);
 
 /** All cases of all verbs, a row a verb. E_DEVICE where one failed. */
-bcam_status bcam_check_selftest(const bcam_check_side *reference, const bcam_check_side *candidate, uint64_t seed, bcam_selftest_fn row, void *data,
-                                bcam_error *err);
+bcam_status bcam_check_selftest(const bcam_check_side *reference, const bcam_check_side *candidate, uint64_t seed,
+                                bcam_selftest_fn row, void *data, bcam_error *err);
 
 #endif

@@ -33,10 +33,14 @@ static double away(uint64_t *state)
 static double random_real(bcam_check_domain domain, uint64_t *state)
 {
     switch (domain) {
-    case BCAM_DOMAIN_POSITIVE: return uniform(state, 0.3, 2);
-    case BCAM_DOMAIN_BASE: return uniform(state, 1.1, 3);
-    case BCAM_DOMAIN_AWAY: return away(state);
-    default: return uniform(state, -2, 2);
+    case BCAM_DOMAIN_POSITIVE:
+        return uniform(state, 0.3, 2);
+    case BCAM_DOMAIN_BASE:
+        return uniform(state, 1.1, 3);
+    case BCAM_DOMAIN_AWAY:
+        return away(state);
+    default:
+        return uniform(state, -2, 2);
     }
 }
 
@@ -77,11 +81,16 @@ static void fill_real(const bcam_check_operand *o, bcam_check_fill fill, double 
 static double request(int64_t limit, const double *before, int64_t index, uint64_t *state)
 {
     switch (below(state, 6)) {
-    case 0: return BCAM_CLASS_NONE;
-    case 1: return BCAM_CLASS_RANK((double)below(state, limit < 4 ? limit : 4));
-    case 2: return index > 0 ? before[-1] : 0; /* a duplicate, most of the time */
-    case 3: return below(state, 2) ? (double)(limit + below(state, 3)) : BCAM_CLASS_RANK((double)limit);
-    default: return (double)below(state, limit);
+    case 0:
+        return BCAM_CLASS_NONE;
+    case 1:
+        return BCAM_CLASS_RANK((double)below(state, limit < 4 ? limit : 4));
+    case 2:
+        return index > 0 ? before[-1] : 0; /* a duplicate, most of the time */
+    case 3:
+        return below(state, 2) ? (double)(limit + below(state, 3)) : BCAM_CLASS_RANK((double)limit);
+    default:
+        return (double)below(state, limit);
     }
 }
 
@@ -92,7 +101,8 @@ static void fill_whole(const bcam_check_operand *o, bcam_check_fill fill, double
         if (o->domain == BCAM_DOMAIN_FIRST)
             out[i] = (double)o->limit;
         else if (o->domain == BCAM_DOMAIN_REQUEST)
-            out[i] = fill == BCAM_FILL_CONSTANT ? BCAM_CLASS_RANK((double)(i % o->dim[0])) : request(o->limit, out + i, i, state);
+            out[i] = fill == BCAM_FILL_CONSTANT ? BCAM_CLASS_RANK((double)(i % o->dim[0]))
+                                                : request(o->limit, out + i, i, state);
         else if (fill == BCAM_FILL_CONSTANT)
             out[i] = constant;
         else if (o->domain == BCAM_DOMAIN_BYTE)
@@ -131,8 +141,8 @@ static bcam_check_fill fill_of_operand(const bcam_check_case *c, bcam_check_fill
 }
 
 /* What a backward step reads of the forward step: its operands, and its result as the reference has it. */
-static bcam_status fill_from_forward(const bcam_check_case *c, bcam_check_fill fill, const bcam_check_side *reference, uint64_t seed,
-                                     bcam_check_data *data, bcam_error *err)
+static bcam_status fill_from_forward(const bcam_check_case *c, bcam_check_fill fill, const bcam_check_side *reference,
+                                     uint64_t seed, bcam_check_data *data, bcam_error *err)
 {
     bcam_check_case forward;
     bcam_check_data numbers = {0};
@@ -144,7 +154,8 @@ static bcam_status fill_from_forward(const bcam_check_case *c, bcam_check_fill f
         result |= c->in[i].present && c->in[i].domain == BCAM_DOMAIN_FORWARD && c->in[i].source < 0;
     bcam_status status = bcam_check_data_init(&forward, &numbers, err);
     if (status == BCAM_OK)
-        status = bcam_check_fill_data(&forward, fill == BCAM_FILL_CONSTANT ? fill : BCAM_FILL_RANDOM, reference, seed + 1, &numbers, err);
+        status = bcam_check_fill_data(&forward, fill == BCAM_FILL_CONSTANT ? fill : BCAM_FILL_RANDOM, reference,
+                                      seed + 1, &numbers, err);
     if (status == BCAM_OK && result)
         status = bcam_check_bind(&forward, reference, &numbers, &bound, err);
     if (status == BCAM_OK && result)
@@ -163,8 +174,8 @@ static bcam_status fill_from_forward(const bcam_check_case *c, bcam_check_fill f
     return status;
 }
 
-bcam_status bcam_check_fill_data(const bcam_check_case *c, bcam_check_fill fill, const bcam_check_side *reference, uint64_t seed,
-                                 bcam_check_data *data, bcam_error *err)
+bcam_status bcam_check_fill_data(const bcam_check_case *c, bcam_check_fill fill, const bcam_check_side *reference,
+                                 uint64_t seed, bcam_check_data *data, bcam_error *err)
 {
     uint64_t state = seed ^ (uint64_t)c->verb * 0x9e3779b97f4a7c15u ^ (uint64_t)c->row << 32 ^ (uint64_t)fill << 56;
     bool forward = false;

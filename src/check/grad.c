@@ -65,8 +65,9 @@ static bcam_status check_direction(gradient *g, const char *what, bcam_error *er
             g->result->worst = share;
         if (!(share <= 1) && g->result->outcome == BCAM_CHECK_PASSED) {
             g->result->outcome = BCAM_CHECK_FAILED;
-            snprintf(g->result->message, sizeof g->result->message, "%s, %s, k %d: gradient %.12g, finite differences %.12g", g->backward->name, what,
-                     (int)k, analytic, numeric);
+            snprintf(g->result->message, sizeof g->result->message,
+                     "%s, %s, k %d: gradient %.12g, finite differences %.12g", g->backward->name, what, (int)k,
+                     analytic, numeric);
         }
     }
     return status;
@@ -115,8 +116,8 @@ static bcam_status run_backward(gradient *g, const bcam_check_side *side, uint64
     return status;
 }
 
-bcam_status bcam_check_gradient(const bcam_check_case *backward, const bcam_check_side *side, uint64_t seed, bcam_check_result *result,
-                                bcam_error *err)
+bcam_status bcam_check_gradient(const bcam_check_case *backward, const bcam_check_side *side, uint64_t seed,
+                                bcam_check_result *result, bcam_error *err)
 {
     gradient g = {.backward = backward, .result = result};
     *result = (bcam_check_result){.outcome = BCAM_CHECK_PASSED};
@@ -127,7 +128,8 @@ bcam_status bcam_check_gradient(const bcam_check_case *backward, const bcam_chec
     g.x = bcam_alloc((size_t)g.x_count, sizeof *g.x);
     g.v = bcam_alloc((size_t)g.x_count, sizeof *g.v);
     g.high = bcam_alloc((size_t)g.y_count, sizeof *g.high);
-    bcam_status status = g.x && g.v && g.high ? BCAM_OK : bcam_fail_memory(err, (size_t)g.x_count * sizeof *g.x, "a gradient check");
+    bcam_status status =
+        g.x && g.v && g.high ? BCAM_OK : bcam_fail_memory(err, (size_t)g.x_count * sizeof *g.x, "a gradient check");
     if (status == BCAM_OK)
         status = bcam_check_data_init(&g.forward, &g.fn, err);
     if (status == BCAM_OK)

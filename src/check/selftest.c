@@ -3,8 +3,8 @@
 
 #include "check/check.h"
 
-static bcam_status run_verb(bcam_verb verb, const bcam_check_side *reference, const bcam_check_side *candidate, uint64_t seed, char *message,
-                            size_t size, bcam_selftest_row *row, bcam_error *err)
+static bcam_status run_verb(bcam_verb verb, const bcam_check_side *reference, const bcam_check_side *candidate,
+                            uint64_t seed, char *message, size_t size, bcam_selftest_row *row, bcam_error *err)
 {
     *row = (bcam_selftest_row){.verb = bcam_verb_name(verb), .message = message};
     message[0] = '\0';
@@ -26,8 +26,8 @@ static bcam_status run_verb(bcam_verb verb, const bcam_check_side *reference, co
     return BCAM_OK;
 }
 
-bcam_status bcam_check_selftest(const bcam_check_side *reference, const bcam_check_side *candidate, uint64_t seed, bcam_selftest_fn row, void *data,
-                                bcam_error *err)
+bcam_status bcam_check_selftest(const bcam_check_side *reference, const bcam_check_side *candidate, uint64_t seed,
+                                bcam_selftest_fn row, void *data, bcam_error *err)
 {
     int failed = 0;
     for (bcam_verb verb = 0; verb < BCAM_VERB_COUNT; verb++) {

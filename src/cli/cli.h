@@ -16,9 +16,9 @@ enum cli_exit {
 /** One command: a row of main.c's table. `run` gets argv with the command's name in argv[0] and returns the exit status. */
 typedef struct cli_command {
     const char *name;
-    const char *usage;           /* its operands */
-    const char *brief;           /* one line, no full stop */
-    const char *teach;           /* paragraphs for --help and the manual; lines that begin with a space stay as they are */
+    const char *usage; /* its operands */
+    const char *brief; /* one line, no full stop */
+    const char *teach; /* paragraphs for --help and the manual; lines that begin with a space stay as they are */
     const char *const *examples; /* pairs "what it does", "the command line"; NULL ends */
     const cli_option *options;
     size_t option_count;

@@ -36,8 +36,8 @@ static const char *batch_text(const bcam_model_info *m)
 static void print_model(const bcam_model_info *m)
 {
     printf("model       %s\n", m->path);
-    printf("size        %.1f MB, %.2f million parameters, %.2f GFLOP forward per photo\n", (double)m->bytes / 1e6, (double)m->parameters / 1e6,
-           m->forward_gflop);
+    printf("size        %.1f MB, %.2f million parameters, %.2f GFLOP forward per photo\n", (double)m->bytes / 1e6,
+           (double)m->parameters / 1e6, m->forward_gflop);
     printf("made by     %s, operator set %d\n", m->producer && *m->producer ? m->producer : "(not said)", m->opset);
     printf("sha256      %s\n", m->sha256);
     if (m->nhwc)
@@ -45,7 +45,8 @@ static void print_model(const bcam_model_info *m)
     else
         printf("input       %s (N,%d,%d,%d)\n", m->input, m->channels, m->height, m->width);
     printf("output      %s (N,%d), final activation: %s\n", m->output, m->class_count, activation_name(m->activation));
-    printf("batch       %s%s%s\n", batch_text(m), m->batch_note && *m->batch_note ? ": " : "", m->batch_note ? m->batch_note : "");
+    printf("batch       %s%s%s\n", batch_text(m), m->batch_note && *m->batch_note ? ": " : "",
+           m->batch_note ? m->batch_note : "");
 }
 
 static void print_operators(const bcam_inspection *inspection)
@@ -56,7 +57,8 @@ static void print_operators(const bcam_inspection *inspection)
         printf("  %5d  %s%s\n", o->count, o->type, o->supported ? "" : "  (not supported)");
     const bcam_unsupported_info *u;
     for (int i = 0; (u = bcam_inspection_unsupported(inspection, i)); i++)
-        printf("%s  %s (%s-%d): %s\n", i ? "" : "\nNot supported, so this model cannot be explained\n", u->node, u->type, u->opset, u->reason);
+        printf("%s  %s (%s-%d): %s\n", i ? "" : "\nNot supported, so this model cannot be explained\n", u->node,
+               u->type, u->opset, u->reason);
 }
 
 static void layer_shape(const bcam_candidate_info *l, char *out, size_t size)
@@ -123,8 +125,8 @@ static void print_layers(const bcam_inspection *inspection)
     printf("  %-*s  %-*s  %-*s  %-8s  %s\n", name, "name", type, "by", shape_width, "CxHxW", "gradient", "GFLOP back");
     for (int i = 0; (l = bcam_inspection_layer(inspection, i)); i++) {
         layer_shape(l, shape, sizeof shape);
-        printf("%c %-*s  %-*s  %-*s  %-8s  %.3f", l->is_default ? '*' : ' ', name, l->name, type, l->type, shape_width, shape,
-               l->constant_gradient ? "constant" : "computed", l->backward_gflop);
+        printf("%c %-*s  %-*s  %-*s  %-8s  %.3f", l->is_default ? '*' : ' ', name, l->name, type, l->type, shape_width,
+               shape, l->constant_gradient ? "constant" : "computed", l->backward_gflop);
         if (has_note(l))
             printf("  [%d]", note_number(inspection, l->note));
         putchar('\n');
@@ -248,9 +250,10 @@ const cli_command cli_cmd_inspect = {
     .name = "inspect",
     .usage = "MODEL",
     .brief = "Show a model's operators, its layers, and which layer is the default",
-    .teach = "Reads the model without computing anything. A layer whose gradient is constant costs nothing backward: it does not depend on the "
-             "photo and is computed once. GFLOP back is what the backward pass costs per photo and class, from the score to that layer. A model "
-             "with operators that are not supported is listed all the same, with the nodes that stand in the way.",
+    .teach =
+        "Reads the model without computing anything. A layer whose gradient is constant costs nothing backward: it does not depend on the "
+        "photo and is computed once. GFLOP back is what the backward pass costs per photo and class, from the score to that layer. A model "
+        "with operators that are not supported is listed all the same, with the nodes that stand in the way.",
     .examples = examples,
     .options = options,
     .option_count = CLI_COUNT(options),

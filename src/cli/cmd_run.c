@@ -22,7 +22,8 @@ typedef struct run_settings {
 #define PRECISIONS "auto fp32"
 #define SIZES "input native"
 #define DTYPES "float32 float16 uint8"
-_Static_assert(BCAM_ACTIVATION_SOFTMAX == 1 && BCAM_ACTIVATION_SIGMOID == 2 && BCAM_ACTIVATION_NONE == 3, "see ACTIVATIONS");
+_Static_assert(BCAM_ACTIVATION_SOFTMAX == 1 && BCAM_ACTIVATION_SIGMOID == 2 && BCAM_ACTIVATION_NONE == 3,
+               "see ACTIVATIONS");
 _Static_assert(BCAM_PRECISION_AUTO == 0 && BCAM_PRECISION_FP32 == 1, "see PRECISIONS");
 _Static_assert(BCAM_SIZE_INPUT == 0 && BCAM_SIZE_NATIVE == 1, "see SIZES");
 _Static_assert(BCAM_F32 == 0 && BCAM_F16 == 1 && BCAM_U8 == 2, "see DTYPES");
@@ -45,13 +46,14 @@ static const cli_option options[] = {
      "The folder is made where it is not there. One that exists is refused without --overwrite, and one that is not an earlier run of "
      "batchcam is refused always.",
      NULL, cli_set_text, FIELD(out)},
-    {0, "layer", "NAME", "the last layer with spatial extent before the head", "target layer, where maps are taken; again for more",
+    {0, "layer", "NAME", "the last layer with spatial extent before the head",
+     "target layer, where maps are taken; again for more",
      "An exact node or tensor name, or a PyTorch module path such as layer4 or layer4.2.conv3. 'batchcam inspect MODEL' lists the "
      "candidates. Several layers share one forward pass. Commas separate names; '\\,' is a comma within one.",
      NULL, cli_set_list, FIELD(layers)},
     {0, "method", "NAME", "gradcam", "how maps are made; again for more",
-     "gradcam: channel weights are the mean of the gradient. hirescam: the gradient times the activation, place by place.", "gradcam hirescam",
-     cli_set_list, FIELD(methods)},
+     "gradcam: channel weights are the mean of the gradient. hirescam: the gradient times the activation, place by place.",
+     "gradcam hirescam", cli_set_list, FIELD(methods)},
     {0, "target", "WHAT", "top1", "which classes are explained; again for more",
      "top1, or topK for the K classes with the highest scores (top5); label: the photo's label, from its folder or list; a class by its name "
      "or number; FILE.csv with classes per photo. Several give the union, each class once.",
@@ -65,29 +67,32 @@ static const cli_option options[] = {
      "that it is not.",
      "torchvision keras-tf keras-caffe unit raw", cli_set_text, FIELD(preset)},
     {0, "preprocess", "FILE", NULL, "the same, from a JSON file",
-     "batchcam's own, a Hugging Face preprocessor_config.json or a timm config.json.", NULL, cli_set_text, FIELD(preprocess)},
+     "batchcam's own, a Hugging Face preprocessor_config.json or a timm config.json.", NULL, cli_set_text,
+     FIELD(preprocess)},
     {0, "activation", "NAME", "what the model ends with", "how probabilities are made: softmax, sigmoid or none",
      "The explained score is the logit in every case.", ACTIVATIONS, cli_set_choice, FIELD(activation)},
-    {0, "device", "NAME", "auto", "auto, cpu or reference",
-     "reference is plain C: slow, for checking.", "auto cpu reference", cli_set_text, FIELD(device)},
+    {0, "device", "NAME", "auto", "auto, cpu or reference", "reference is plain C: slow, for checking.",
+     "auto cpu reference", cli_set_text, FIELD(device)},
     {0, "precision", "NAME", "fp32", "fp32 is the only one so far", NULL, PRECISIONS, set_precision, FIELD(precision)},
     {0, "batch", "N", "chosen from the machine", "photos computed at once", NULL, NULL, cli_set_int, FIELD(batch)},
     {0, "threads", "N", "all cores", "threads in all", NULL, NULL, cli_set_int, FIELD(threads)},
     {0, "deterministic", NULL, NULL, "choose no algorithm by timing",
      "Every run then takes the same algorithms, maybe slower ones.", NULL, cli_set_flag, FIELD(deterministic)},
     {0, "size", "NAME", "input", "input: maps as large as the network's input; native: as computed",
-     "native is the advice for large sets: a map of 7x7 is 196 bytes, at 224x224 it is 196 KiB, and it can always be enlarged later.", SIZES,
-     cli_set_choice, FIELD(map_size)},
+     "native is the advice for large sets: a map of 7x7 is 196 bytes, at 224x224 it is 196 KiB, and it can always be enlarged later.",
+     SIZES, cli_set_choice, FIELD(map_size)},
     {0, "dtype", "NAME", "float32", "element type of maps: float32, float16 or uint8",
      "uint8 is round(255 L / raw_max), with raw_max in the index.", DTYPES, cli_set_choice, FIELD(map_dtype)},
     {0, "overlay", NULL, NULL, "also write each map over its photo (JPEG)", NULL, NULL, cli_set_flag, FIELD(overlay)},
     {0, "exif", NULL, NULL, "turn photos as their EXIF orientation says",
      "PIL and torchvision do not, so most models were trained without.", NULL, cli_set_flag, FIELD(exif)},
     {0, "limit", "N", "all", "stop after N photos", NULL, NULL, cli_set_count, FIELD(limit)},
-    {0, "max-pixels", "N", "89478485", "larger photos are recorded as too_large", NULL, NULL, cli_set_count, FIELD(max_pixels)},
+    {0, "max-pixels", "N", "89478485", "larger photos are recorded as too_large", NULL, NULL, cli_set_count,
+     FIELD(max_pixels)},
     {0, "overwrite", NULL, NULL, "replace an earlier run in DIR", NULL, NULL, cli_set_flag, FIELD(overwrite)},
     {0, "quiet", NULL, NULL, "no progress and no notices; warnings remain", NULL, NULL, cli_set_flag, FIELD(quiet)},
-    {0, "json", NULL, NULL, "print JSON lines with a message_type: status, error, summary", NULL, NULL, cli_set_flag, FIELD(json)},
+    {0, "json", NULL, NULL, "print JSON lines with a message_type: status, error, summary", NULL, NULL, cli_set_flag,
+     FIELD(json)},
 };
 
 static const char *const examples[] = {
@@ -138,10 +143,17 @@ static double rate_of(const bcam_run_summary *s)
 
 static void print_summary(const run_settings *settings, const bcam_run_summary *s)
 {
-    const outcome_count images[] = {{"ok", s->ok}, {"missing", s->missing}, {"unreadable", s->unreadable}, {"unsupported", s->unsupported},
-                                    {"too_large", s->too_large}, {"no_label", s->no_label}};
+    const outcome_count images[] = {{"ok", s->ok},
+                                    {"missing", s->missing},
+                                    {"unreadable", s->unreadable},
+                                    {"unsupported", s->unsupported},
+                                    {"too_large", s->too_large},
+                                    {"no_label", s->no_label}};
     int64_t plain = s->maps - s->maps_all_zero - s->maps_constant - s->maps_not_finite;
-    const outcome_count maps[] = {{"ok", plain}, {"all_zero", s->maps_all_zero}, {"constant", s->maps_constant}, {"not_finite", s->maps_not_finite}};
+    const outcome_count maps[] = {{"ok", plain},
+                                  {"all_zero", s->maps_all_zero},
+                                  {"constant", s->maps_constant},
+                                  {"not_finite", s->maps_not_finite}};
     printf("photos    %" PRId64, s->images);
     print_counts(images, CLI_COUNT(images));
     if (s->left_out > 0)
@@ -220,7 +232,8 @@ static int do_run(const run_settings *settings, const bcam_run_options *run)
         else
             print_summary(settings, &summary);
     }
-    return status == BCAM_OK ? CLI_DONE : cli_failed(status, &err, settings->json, exit_status(status, settings, &progress));
+    return status == BCAM_OK ? CLI_DONE
+                             : cli_failed(status, &err, settings->json, exit_status(status, settings, &progress));
 }
 
 /* What the table cannot say. */
@@ -254,21 +267,22 @@ static bcam_run_options make_options(const run_settings *s, char **operands, int
         .overwrite = s->overwrite,
         .limit = s->limit,
         .max_pixels = s->max_pixels,
-        .engine = {
-            .device = s->device,
-            .precision = (bcam_precision)s->precision,
-            .batch = s->batch,
-            .threads = s->threads,
-            .deterministic = s->deterministic,
-            .layers = (const char *const *)s->layers.words,
-            .layer_count = s->layers.count,
-            .methods = (const char *const *)s->methods.words,
-            .method_count = s->methods.count,
-            .map_size = (bcam_map_size)s->map_size,
-            .map_dtype = (bcam_dtype)s->map_dtype,
-            .activation = (bcam_activation)s->activation,
-            .preprocess = s->preset ? s->preset : s->preprocess,
-        },
+        .engine =
+            {
+                .device = s->device,
+                .precision = (bcam_precision)s->precision,
+                .batch = s->batch,
+                .threads = s->threads,
+                .deterministic = s->deterministic,
+                .layers = (const char *const *)s->layers.words,
+                .layer_count = s->layers.count,
+                .methods = (const char *const *)s->methods.words,
+                .method_count = s->methods.count,
+                .map_size = (bcam_map_size)s->map_size,
+                .map_dtype = (bcam_dtype)s->map_dtype,
+                .activation = (bcam_activation)s->activation,
+                .preprocess = s->preset ? s->preset : s->preprocess,
+            },
     };
 }
 

@@ -16,9 +16,12 @@ typedef struct selftest_settings {
 #define FIELD(member) offsetof(selftest_settings, member)
 
 static const cli_option options[] = {
-    {0, "device", "NAME", "auto", "which device is checked: auto, cpu or reference", NULL, "auto cpu reference", cli_set_text, FIELD(device)},
-    {0, "seed", "N", "from the clock", "the random inputs' seed, to repeat a run", NULL, NULL, cli_set_seed, FIELD(seed)},
-    {0, "json", NULL, NULL, "print JSON lines with a message_type: status, error, summary", NULL, NULL, cli_set_flag, FIELD(json)},
+    {0, "device", "NAME", "auto", "which device is checked: auto, cpu or reference", NULL, "auto cpu reference",
+     cli_set_text, FIELD(device)},
+    {0, "seed", "N", "from the clock", "the random inputs' seed, to repeat a run", NULL, NULL, cli_set_seed,
+     FIELD(seed)},
+    {0, "json", NULL, NULL, "print JSON lines with a message_type: status, error, summary", NULL, NULL, cli_set_flag,
+     FIELD(json)},
 };
 
 static void print_row_json(const bcam_selftest_row *row)
@@ -37,7 +40,8 @@ static void print_row_json(const bcam_selftest_row *row)
 static void print_row(const bcam_selftest_row *row, bool first)
 {
     if (first)
-        printf("%-16s %6s %6s %7s  %s\n", "verb", "cases", "failed", "refused", "worst error, as a share of what is allowed");
+        printf("%-16s %6s %6s %7s  %s\n", "verb", "cases", "failed", "refused",
+               "worst error, as a share of what is allowed");
     printf("%-16s %6d %6d %7d  %.3f\n", row->verb, row->cases, row->failed, row->refused, row->worst);
     if (row->failed > 0 && row->message && *row->message)
         printf("    %s\n", row->message);
@@ -108,9 +112,10 @@ const cli_command cli_cmd_selftest = {
     .name = "selftest",
     .usage = "",
     .brief = "Check this machine: everything a device computes, against plain C",
-    .teach = "Each verb (convolution, pooling, their backward steps, ...) is computed on random inputs by the device and by the plain C reference, "
-             "and compared. 'refused' are cases that the device does not take; they never count as passed. The seed is printed, and --seed repeats "
-             "a run.",
+    .teach =
+        "Each verb (convolution, pooling, their backward steps, ...) is computed on random inputs by the device and by the plain C reference, "
+        "and compared. 'refused' are cases that the device does not take; they never count as passed. The seed is printed, and --seed repeats "
+        "a run.",
     .examples = examples,
     .options = options,
     .option_count = CLI_COUNT(options),

@@ -6,7 +6,8 @@
 
 enum { WIDTH = 79, OPTION_COLUMN = 29 };
 
-const char cli_about[] = "batchcam explains every photo of a data set: a Grad-CAM heatmap per photo and class, an index, a report.";
+const char cli_about[] =
+    "batchcam explains every photo of a data set: a Grad-CAM heatmap per photo and class, an index, a report.";
 
 const char *const cli_exit_statuses[][2] = {
     {"0", "done: every photo has its row (photos that cannot be read included)"},
@@ -48,16 +49,16 @@ static void option_title(const cli_option *option, char *out, size_t size)
     if (!option->name)
         snprintf(out, size, "  -%c", option->letter);
     else
-        snprintf(out, size, "  %s--%s%s%s", option->letter ? (char[]){'-', option->letter, ',', ' ', 0} : "    ", option->name,
-                 option->argument ? " " : "", option->argument ? option->argument : "");
+        snprintf(out, size, "  %s--%s%s%s", option->letter ? (char[]){'-', option->letter, ',', ' ', 0} : "    ",
+                 option->name, option->argument ? " " : "", option->argument ? option->argument : "");
 }
 
 static void short_row(FILE *file, const cli_option *option)
 {
     char title[96], text[512];
     option_title(option, title, sizeof title);
-    snprintf(text, sizeof text, "%s%s%s%s", option->brief, option->fallback ? " (default: " : "", option->fallback ? option->fallback : "",
-             option->fallback ? ")" : "");
+    snprintf(text, sizeof text, "%s%s%s%s", option->brief, option->fallback ? " (default: " : "",
+             option->fallback ? option->fallback : "", option->fallback ? ")" : "");
     int at = fprintf(file, "%s", title);
     if (at + 2 > OPTION_COLUMN) {
         putc('\n', file);
@@ -82,7 +83,8 @@ static void long_row(FILE *file, const cli_option *option)
 
 static void usage_line(FILE *file, const cli_command *command)
 {
-    fprintf(file, "Usage: batchcam %s%s%s%s\n\n", command->name, command->option_count ? " [options]" : "", *command->usage ? " " : "", command->usage);
+    fprintf(file, "Usage: batchcam %s%s%s%s\n\n", command->name, command->option_count ? " [options]" : "",
+            *command->usage ? " " : "", command->usage);
 }
 
 void cli_help_short(FILE *file, const cli_command *command)

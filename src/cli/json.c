@@ -1,6 +1,6 @@
 /* json.c - see json.h. */
-#include <math.h>
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "json.h"
@@ -14,7 +14,8 @@ static int utf8_length(const unsigned char *p)
     for (int i = 1; i <= more; i++)
         if ((p[i] & 0xC0) != 0x80) /* the terminating zero ends it too */
             return 0;
-    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) || (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F))
+    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) || (p[0] == 0xF0 && p[1] < 0x90) ||
+        (p[0] == 0xF4 && p[1] > 0x8F))
         return 0;
     return more ? more + 1 : 0;
 }

@@ -102,7 +102,8 @@ typedef struct help_settings {
 
 static const cli_option help_options[] = {
     {0, "man", NULL, NULL, "print the manual page (roff)", NULL, NULL, cli_set_flag, offsetof(help_settings, man)},
-    {0, "bash", NULL, NULL, "print the completion script for bash", NULL, NULL, cli_set_flag, offsetof(help_settings, bash)},
+    {0, "bash", NULL, NULL, "print the completion script for bash", NULL, NULL, cli_set_flag,
+     offsetof(help_settings, bash)},
 };
 
 static int unknown_command(const char *word)

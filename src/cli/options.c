@@ -98,7 +98,8 @@ static bool read_whole(const char *value, uint64_t max, uint64_t *out)
     return !errno && !*end && *out <= max;
 }
 
-static bool read_from_one(const cli_option *option, const char *value, uint64_t max, uint64_t *out, char *why, size_t size)
+static bool read_from_one(const cli_option *option, const char *value, uint64_t max, uint64_t *out, char *why,
+                          size_t size)
 {
     if (read_whole(value, max, out) && *out >= 1)
         return true;
@@ -193,9 +194,11 @@ static void make_tables(const cli_command *command, tables *out)
             if (row->argument)
                 out->letters[at++] = ':';
         }
-        out->names[count++] = (struct option){row->name, row->argument ? required_argument : no_argument, NULL, LONG_BASE + (int)i};
+        out->names[count++] =
+            (struct option){row->name, row->argument ? required_argument : no_argument, NULL, LONG_BASE + (int)i};
     }
-    out->names[count++] = (struct option){cli_common_options[COMMON_LONG].name, no_argument, NULL, LONG_BASE + MAX_OPTIONS};
+    out->names[count++] =
+        (struct option){cli_common_options[COMMON_LONG].name, no_argument, NULL, LONG_BASE + MAX_OPTIONS};
     out->names[count] = (struct option){0};
     out->letters[at] = 0;
 }
@@ -215,7 +218,8 @@ static bool report_ambiguous(const cli_command *command, const char *given)
     size_t at = 0, matches = 0;
     for (size_t i = 0; i < command->option_count; i++)
         if (!strncmp(command->options[i].name, given + 2, strlen(given + 2)) && at < sizeof text - 64)
-            at += (size_t)snprintf(text + at, sizeof text - at, "%s'--%s'", matches++ ? " or " : "", command->options[i].name);
+            at += (size_t)snprintf(text + at, sizeof text - at, "%s'--%s'", matches++ ? " or " : "",
+                                   command->options[i].name);
     if (matches > 1)
         cli_message("'%s' could be %s", given, text);
     return matches > 1;

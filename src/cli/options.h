@@ -33,17 +33,20 @@ typedef struct cli_list {
 
 void cli_list_fini(cli_list *list);
 
-bool cli_set_flag(const cli_option *option, void *field, const char *value, char *why, size_t size);   /* bool */
-bool cli_set_text(const cli_option *option, void *field, const char *value, char *why, size_t size);   /* const char * */
-bool cli_set_list(const cli_option *option, void *field, const char *value, char *why, size_t size);   /* cli_list */
-bool cli_set_count(const cli_option *option, void *field, const char *value, char *why, size_t size);  /* int64_t from 1 on */
-bool cli_set_int(const cli_option *option, void *field, const char *value, char *why, size_t size);    /* int from 1 on */
-bool cli_set_seed(const cli_option *option, void *field, const char *value, char *why, size_t size);   /* uint64_t */
-bool cli_set_choice(const cli_option *option, void *field, const char *value, char *why, size_t size); /* int: index in choices */
+bool cli_set_flag(const cli_option *option, void *field, const char *value, char *why, size_t size); /* bool */
+bool cli_set_text(const cli_option *option, void *field, const char *value, char *why, size_t size); /* const char * */
+bool cli_set_list(const cli_option *option, void *field, const char *value, char *why, size_t size); /* cli_list */
+bool cli_set_count(const cli_option *option, void *field, const char *value, char *why,
+                   size_t size); /* int64_t from 1 on */
+bool cli_set_int(const cli_option *option, void *field, const char *value, char *why, size_t size);  /* int from 1 on */
+bool cli_set_seed(const cli_option *option, void *field, const char *value, char *why, size_t size); /* uint64_t */
+bool cli_set_choice(const cli_option *option, void *field, const char *value, char *why,
+                    size_t size); /* int: index in choices */
 
 /** Reads the options of `argv` into `settings`; operands then stand in argv[*operands …]. Returns true to go on; false: help was asked for
  *  and given, or the usage was wrong and that was said, and *exit_status is what to return. */
-bool cli_parse(const struct cli_command *command, int argc, char **argv, void *settings, int *operands, int *exit_status);
+bool cli_parse(const struct cli_command *command, int argc, char **argv, void *settings, int *operands,
+               int *exit_status);
 
 /** The options that every command has (-h, --help), for help and completion. */
 extern const cli_option cli_common_options[2];

@@ -51,8 +51,9 @@ static void man_option(FILE *file, const cli_option *option)
         fprintf(file, " \\fI%s\\fR", option->argument);
     putc('\n', file);
     char text[2048];
-    snprintf(text, sizeof text, "%s.%s%s%s%s%s", option->brief, option->teach ? " " : "", option->teach ? option->teach : "",
-             option->fallback ? "\nDefault: " : "", option->fallback ? option->fallback : "", option->fallback ? "." : "");
+    snprintf(text, sizeof text, "%s.%s%s%s%s%s", option->brief, option->teach ? " " : "",
+             option->teach ? option->teach : "", option->fallback ? "\nDefault: " : "",
+             option->fallback ? option->fallback : "", option->fallback ? "." : "");
     roff(file, text);
 }
 
@@ -72,7 +73,10 @@ void cli_help_man(FILE *file)
 {
     size_t count = 0;
     const cli_command *const *commands = cli_commands(&count);
-    fprintf(file, ".TH BATCHCAM 1 \"\" \"batchcam %s\" \"User Commands\"\n.SH NAME\nbatchcam \\- explain every photo of a data set\n", bcam_version());
+    fprintf(
+        file,
+        ".TH BATCHCAM 1 \"\" \"batchcam %s\" \"User Commands\"\n.SH NAME\nbatchcam \\- explain every photo of a data set\n",
+        bcam_version());
     fputs(".SH SYNOPSIS\n.nf\n", file);
     for (size_t i = 0; i < count; i++) {
         fprintf(file, "\\fBbatchcam %s\\fR%s ", commands[i]->name, commands[i]->option_count ? " [options]" : "");

@@ -9,7 +9,9 @@
  *   dnnl.c           overwrites slots of the float table
  *   query.c          what a step must look like
  *   place.c          where values lie: layout, aliases, arena
- *   program.c        the device interface
+ *   element.c        reading and writing values in any layout and type
+ *   guard.c          canaries and poison, for tests
+ *   program.c        the device interface; program.h says what a program is made of
  *
  * Where values lie. A value of rank 4 is channels-last, every other value is dense and row-major. Exceptions among rank 4, all dense:
  *   - outputs of CAM and everything UPSAMPLE reads or writes: (K,N,h,w) and (K,N,H,W) have no channels
@@ -39,7 +41,8 @@ extern const bcam_device_api bcam_cpu_device;
 typedef struct bcam_cpu_call {
     const bcam_step *step;
     bcam_tensor in[BCAM_MAX_IN], out[BCAM_MAX_OUT]; /* data is NULL where an operand is absent */
-    unsigned in_const;    /* bit i: in[i] is a CONST, filled before prepare; prepare may keep a copy in an order of its own. Where such a
+    unsigned
+        in_const; /* bit i: in[i] is a CONST, filled before prepare; prepare may keep a copy in an order of its own. Where such a
                              value is written later, the device releases and prepares the call again. */
     int threads;
     bool deterministic;

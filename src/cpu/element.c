@@ -6,13 +6,20 @@
 static double element_get(const void *data, bcam_dtype dtype, int64_t at)
 {
     switch (dtype) {
-    case BCAM_F32: return (double)((const float *)data)[at];
-    case BCAM_F64: return ((const double *)data)[at];
-    case BCAM_F16: return (double)bcam_f16_to_f32(((const uint16_t *)data)[at]);
-    case BCAM_BF16: return (double)bcam_bf16_to_f32(((const uint16_t *)data)[at]);
-    case BCAM_U8: return ((const uint8_t *)data)[at];
-    case BCAM_I32: return ((const int32_t *)data)[at];
-    case BCAM_I64: return (double)((const int64_t *)data)[at];
+    case BCAM_F32:
+        return (double)((const float *)data)[at];
+    case BCAM_F64:
+        return ((const double *)data)[at];
+    case BCAM_F16:
+        return (double)bcam_f16_to_f32(((const uint16_t *)data)[at]);
+    case BCAM_BF16:
+        return (double)bcam_bf16_to_f32(((const uint16_t *)data)[at]);
+    case BCAM_U8:
+        return ((const uint8_t *)data)[at];
+    case BCAM_I32:
+        return ((const int32_t *)data)[at];
+    case BCAM_I64:
+        return (double)((const int64_t *)data)[at];
     }
     return 0;
 }
@@ -20,13 +27,27 @@ static double element_get(const void *data, bcam_dtype dtype, int64_t at)
 static void element_put(void *data, bcam_dtype dtype, int64_t at, double value)
 {
     switch (dtype) {
-    case BCAM_F32: ((float *)data)[at] = (float)value; break;
-    case BCAM_F64: ((double *)data)[at] = value; break;
-    case BCAM_F16: ((uint16_t *)data)[at] = bcam_f32_to_f16((float)value); break;
-    case BCAM_BF16: ((uint16_t *)data)[at] = bcam_f32_to_bf16((float)value); break;
-    case BCAM_U8: ((uint8_t *)data)[at] = (uint8_t)value; break;
-    case BCAM_I32: ((int32_t *)data)[at] = (int32_t)value; break;
-    case BCAM_I64: ((int64_t *)data)[at] = (int64_t)value; break;
+    case BCAM_F32:
+        ((float *)data)[at] = (float)value;
+        break;
+    case BCAM_F64:
+        ((double *)data)[at] = value;
+        break;
+    case BCAM_F16:
+        ((uint16_t *)data)[at] = bcam_f32_to_f16((float)value);
+        break;
+    case BCAM_BF16:
+        ((uint16_t *)data)[at] = bcam_f32_to_bf16((float)value);
+        break;
+    case BCAM_U8:
+        ((uint8_t *)data)[at] = (uint8_t)value;
+        break;
+    case BCAM_I32:
+        ((int32_t *)data)[at] = (int32_t)value;
+        break;
+    case BCAM_I64:
+        ((int64_t *)data)[at] = (int64_t)value;
+        break;
     }
 }
 

@@ -52,8 +52,9 @@ bcam_status bcam_cpu_guard_after(const bcam_program *program, int step, bcam_err
         bool before = is_whole(program->arena + span->offset - BCAM_CPU_CANARY);
         if (before && is_whole(program->arena + span->offset + span->bytes))
             continue;
-        return bcam_fail(err, BCAM_E_INTERNAL, "step '%s' (%s) wrote outside its outputs: %s '%s'", program->steps[step].name,
-                         bcam_verb_name(program->steps[step].verb), before ? "behind" : "before", program->values[v].name);
+        return bcam_fail(err, BCAM_E_INTERNAL, "step '%s' (%s) wrote outside its outputs: %s '%s'",
+                         program->steps[step].name, bcam_verb_name(program->steps[step].verb),
+                         before ? "behind" : "before", program->values[v].name);
     }
     return BCAM_OK;
 }

@@ -23,8 +23,8 @@ static bool is_transposition(const bcam_step *step, const bcam_value *x, const b
     if (c->reshape || x->rank != 4 || y->rank != 4)
         return false;
     for (int a = 0; a < 4; a++)
-        if (c->axis[a] != axis[a] || c->to[a] != 0 || c->from[a] != 0 || c->step[axis[a]] != 1 || c->extent[a] != y->dim[a] ||
-            y->dim[a] != x->dim[axis[a]])
+        if (c->axis[a] != axis[a] || c->to[a] != 0 || c->from[a] != 0 || c->step[axis[a]] != 1 ||
+            c->extent[a] != y->dim[a] || y->dim[a] != x->dim[axis[a]])
             return false;
     return true;
 }
@@ -54,7 +54,8 @@ static void order_of_verb(const bcam_program *p, const bcam_step *step, order *o
             orders[step->in[0]] = ORDER_DENSE;
         break;
     }
-    default: break;
+    default:
+        break;
     }
 }
 
@@ -92,7 +93,8 @@ static void order_handed_on(const bcam_program *p, const bcam_step *step, order 
         else if (step->verb == BCAM_VERB_BINARY && is_full_size(p, step->in[1], y))
             orders[y] = orders[step->in[1]];
         break;
-    default: break;
+    default:
+        break;
     }
 }
 
@@ -157,8 +159,8 @@ static bool moves_nothing(const bcam_copy_attr *c, const bcam_tensor *x, const b
     for (int a = 0; a < y->rank; a++) {
         if (c->to[a] != 0 || c->extent[a] != y->dim[a])
             return false;
-        if (y->dim[a] > 1 && (c->axis[a] < 0 || c->from[c->axis[a]] != 0 ||
-                              c->step[c->axis[a]] * x->stride[c->axis[a]] != y->stride[a]))
+        if (y->dim[a] > 1 &&
+            (c->axis[a] < 0 || c->from[c->axis[a]] != 0 || c->step[c->axis[a]] * x->stride[c->axis[a]] != y->stride[a]))
             return false;
     }
     return true;
@@ -215,8 +217,8 @@ static bcam_status find_spans(bcam_program *p, const int *first, const int *last
         if (p->values[v].role == BCAM_ROLE_CONST || (p->values[v].role == BCAM_ROLE_WORK && last[v] < 0))
             continue;
         if (first[v] < 0 && p->step_count > 0)
-            return bcam_fail(err, BCAM_E_INTERNAL, "'%s' is read by step '%s' before any step has written it", p->values[v].name,
-                             p->steps[last[v]].name);
+            return bcam_fail(err, BCAM_E_INTERNAL, "'%s' is read by step '%s' before any step has written it",
+                             p->values[v].name, p->steps[last[v]].name);
         span->first = first[v] < span->first ? first[v] : span->first;
         span->last = last[v] > span->last ? last[v] : span->last;
     }
@@ -270,8 +272,8 @@ static bcam_status fill_constant(bcam_program *p, const bcam_plan *plan, size_t 
 {
     const bcam_tensor *t = &p->tensors[v];
     if (p->values[v].dtype != BCAM_F32 && p->values[v].dtype != BCAM_I32)
-        return bcam_fail(err, BCAM_E_UNSUPPORTED, "constant '%s' is %s; only float32 and int32 are supported", p->values[v].name,
-                         bcam_dtype_name(p->values[v].dtype));
+        return bcam_fail(err, BCAM_E_UNSUPPORTED, "constant '%s' is %s; only float32 and int32 are supported",
+                         p->values[v].name, bcam_dtype_name(p->values[v].dtype));
     if (bcam_tensor_is_dense(t)) {
         bcam_const_read(&plan->values[v], t->dtype, t->data);
         return BCAM_OK;

@@ -29,7 +29,8 @@ static bcam_status resolve_options(bcam_device_options *o, bcam_error *err)
     if (o->index != 0)
         return bcam_fail(err, BCAM_E_ARGUMENT, "there is no CPU device %d; leave the number away", o->index);
     if (o->threads < 0 || o->threads > MOST_THREADS)
-        return bcam_fail(err, BCAM_E_ARGUMENT, "%d threads will not do; give 1 to %d, or 0 for all cores", o->threads, MOST_THREADS);
+        return bcam_fail(err, BCAM_E_ARGUMENT, "%d threads will not do; give 1 to %d, or 0 for all cores", o->threads,
+                         MOST_THREADS);
     if (o->precision == BCAM_PRECISION_AUTO)
         o->precision = BCAM_PRECISION_FP32;
     if (o->precision != BCAM_PRECISION_FP32 && o->precision != BCAM_PRECISION_FP64)
@@ -124,7 +125,8 @@ static bcam_status copy_plan(bcam_program *p, const bcam_plan *plan, bcam_error 
     p->steps = bcam_pool_alloc(&p->pool, p->step_count, sizeof *p->steps);
     p->alias = bcam_pool_alloc(&p->pool, p->step_count, sizeof *p->alias);
     p->first_call = bcam_pool_alloc(&p->pool, p->step_count + 1, sizeof *p->first_call);
-    if (!p->values || !p->tensors || !p->root || !p->spans || !p->birth || !p->born || !p->steps || !p->alias || !p->first_call)
+    if (!p->values || !p->tensors || !p->root || !p->spans || !p->birth || !p->born || !p->steps || !p->alias ||
+        !p->first_call)
         goto memory;
     for (size_t v = 0; v < p->value_count; v++) {
         p->values[v] = plan->values[v];
@@ -158,7 +160,9 @@ static bcam_tensor bound_operand(const bcam_program *p, const bcam_step *step, i
 static void bind_call(bcam_program *p, const bcam_step *step, int64_t k, bcam_cpu_call *call)
 {
     const bcam_device *device = p->device;
-    *call = (bcam_cpu_call){.step = step, .threads = device->options.threads, .deterministic = device->options.deterministic,
+    *call = (bcam_cpu_call){.step = step,
+                            .threads = device->options.threads,
+                            .deterministic = device->options.deterministic,
                             .context = device->context};
     for (int i = 0; i < BCAM_MAX_IN; i++) {
         call->in[i] = bound_operand(p, step, step->in[i], k);
@@ -296,8 +300,10 @@ static void *cpu_host(bcam_program *program, int value, int pair)
         return NULL;
     const bcam_tensor *t = &program->tensors[value];
     const bcam_value *v = &program->values[value];
-    bool pixels = v->dtype == BCAM_U8 && v->role == BCAM_ROLE_INPUT && v->rank == 4; /* channels-last, which is N,H,W,3 */
-    if ((v->role != BCAM_ROLE_INPUT && v->role != BCAM_ROLE_OUTPUT) || t->dtype != v->dtype || (!pixels && !bcam_tensor_is_dense(t)))
+    bool pixels =
+        v->dtype == BCAM_U8 && v->role == BCAM_ROLE_INPUT && v->rank == 4; /* channels-last, which is N,H,W,3 */
+    if ((v->role != BCAM_ROLE_INPUT && v->role != BCAM_ROLE_OUTPUT) || t->dtype != v->dtype ||
+        (!pixels && !bcam_tensor_is_dense(t)))
         return NULL;
     return t->data;
 }
@@ -308,12 +314,13 @@ static bcam_status check_access(const bcam_program *p, int value, bcam_dtype as,
         return bcam_fail(err, BCAM_E_ARGUMENT, "there is no value %d in a program of %zu", value, p->value_count);
     const bcam_value *v = &p->values[value];
     if (v->role == BCAM_ROLE_WORK)
-        return bcam_fail(err, BCAM_E_ARGUMENT, "'%s' is neither input, output nor constant; it cannot be read or written", v->name);
+        return bcam_fail(err, BCAM_E_ARGUMENT,
+                         "'%s' is neither input, output nor constant; it cannot be read or written", v->name);
     if (!p->tensors[value].data)
         return bcam_fail(err, BCAM_E_ARGUMENT, "'%s' is used by no step; it has no memory", v->name);
     if (as != v->dtype && !(v->dtype == BCAM_F32 && as == BCAM_F64))
-        return bcam_fail(err, BCAM_E_ARGUMENT, "'%s' is %s; it cannot be taken as %s", v->name, bcam_dtype_name(v->dtype),
-                         bcam_dtype_name(as));
+        return bcam_fail(err, BCAM_E_ARGUMENT, "'%s' is %s; it cannot be taken as %s", v->name,
+                         bcam_dtype_name(v->dtype), bcam_dtype_name(as));
     return BCAM_OK;
 }
 
@@ -336,7 +343,8 @@ static bcam_status cpu_write(bcam_program *program, int value, bcam_dtype as, co
     /* Slots may hold the constant in an order of their own. */
     for (size_t s = 0; s < program->step_count; s++)
         for (int i = 0; i < BCAM_MAX_IN; i++)
-            for (int c = program->first_call[s]; program->steps[s].in[i] == value && c < program->first_call[s + 1]; c++) {
+            for (int c = program->first_call[s]; program->steps[s].in[i] == value && c < program->first_call[s + 1];
+                 c++) {
                 release_call(program, (size_t)c);
                 if ((status = prepare_call(program, (size_t)c, err)))
                     return status;

@@ -5,8 +5,8 @@
 #include "cpu/cpu.h"
 
 struct bcam_device {
-    bcam_device_options options; /* resolved: threads and precision are never 0 */
-    void *context;               /* of the overlay */
+    bcam_device_options options;          /* resolved: threads and precision are never 0 */
+    void *context;                        /* of the overlay */
     bcam_cpu_verb slots[BCAM_VERB_COUNT]; /* first choice; without `run`: plain C */
     const bcam_cpu_verb *plain;
     char text[96];
@@ -16,20 +16,20 @@ struct bcam_program {
     bcam_device *device; /* outlives the program */
     bcam_pool pool;      /* everything below that is not a block of its own */
     int64_t k;
-    bcam_value *values;  /* without their data */
+    bcam_value *values;   /* without their data */
     bcam_tensor *tensors; /* where each value lies; data is NULL where nothing reads or writes it */
-    int *root;           /* the value whose memory a value shares; mostly itself */
+    int *root;            /* the value whose memory a value shares; mostly itself */
     size_t value_count;
     bcam_step *steps;
-    bool *alias;         /* a step that moves nothing */
+    bool *alias; /* a step that moves nothing */
     size_t step_count;
     bcam_cpu_call *calls;
     const bcam_cpu_verb **slot; /* of each call; NULL: not prepared */
-    int *first_call;     /* of each step, and one past the end */
+    int *first_call;            /* of each step, and one past the end */
     size_t call_count;
-    bcam_span *spans;    /* of each value in the arena; bytes is 0 for others. Offsets are those of the data */
-    int *birth;          /* the first step that writes a root, or -1 */
-    bool *born;          /* guard: has been written since compile */
+    bcam_span *spans; /* of each value in the arena; bytes is 0 for others. Offsets are those of the data */
+    int *birth;       /* the first step that writes a root, or -1 */
+    bool *born;       /* guard: has been written since compile */
     char *arena, *constants;
     size_t arena_bytes, constant_bytes, scratch_bytes;
     void *scratch;

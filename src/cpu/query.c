@@ -20,13 +20,14 @@ static bcam_status refuse(const step_query *q, const char *format, ...)
     va_start(args, format);
     vsnprintf(why, sizeof why, format, args);
     va_end(args);
-    return bcam_fail(q->err, BCAM_E_UNSUPPORTED, "step '%s' (%s): %s", q->step->name, bcam_verb_name(q->step->verb), why);
+    return bcam_fail(q->err, BCAM_E_UNSUPPORTED, "step '%s' (%s): %s", q->step->name, bcam_verb_name(q->step->verb),
+                     why);
 }
 
-#define REQUIRE(condition, ...)                                                                                       \
-    do {                                                                                                              \
-        if (!(condition))                                                                                             \
-            return refuse(q, __VA_ARGS__);                                                                            \
+#define REQUIRE(condition, ...)                                                                                        \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            return refuse(q, __VA_ARGS__);                                                                             \
     } while (0)
 
 static bool is_there(const bcam_tensor *t)
@@ -66,16 +67,18 @@ static bool broadcasts_to(const bcam_tensor *t, const bcam_tensor *to)
 static bcam_status check_conv(const step_query *q, const bcam_tensor *x, const bcam_tensor *w, const bcam_tensor *y)
 {
     const bcam_conv_attr *a = &q->step->u.conv;
-    REQUIRE(x->rank == 4 && w->rank == 4 && y->rank == 4, "only convolutions over rows and columns (rank 4) are supported");
+    REQUIRE(x->rank == 4 && w->rank == 4 && y->rank == 4,
+            "only convolutions over rows and columns (rank 4) are supported");
     REQUIRE(a->groups > 0 && w->dim[0] % a->groups == 0 && w->dim[1] * a->groups == x->dim[1],
-            "weights of (%lld,%lld) in %lld groups do not fit %lld channels", (long long)w->dim[0], (long long)w->dim[1],
-            (long long)a->groups, (long long)x->dim[1]);
+            "weights of (%lld,%lld) in %lld groups do not fit %lld channels", (long long)w->dim[0],
+            (long long)w->dim[1], (long long)a->groups, (long long)x->dim[1]);
     REQUIRE(y->dim[0] == x->dim[0] && y->dim[1] == w->dim[0], "the output's photos or channels do not fit");
     for (int d = 0; d < 2; d++) {
         REQUIRE(a->stride[d] > 0 && a->dilation[d] > 0 && a->pad_begin[d] >= 0 && a->pad_end[d] >= 0,
                 "strides and dilations must be positive, pads not negative");
         int64_t room = x->dim[2 + d] + a->pad_begin[d] + a->pad_end[d] - a->dilation[d] * (w->dim[2 + d] - 1) - 1;
-        REQUIRE(room >= 0 && y->dim[2 + d] == room / a->stride[d] + 1, "the output's %s do not fit", d ? "columns" : "rows");
+        REQUIRE(room >= 0 && y->dim[2 + d] == room / a->stride[d] + 1, "the output's %s do not fit",
+                d ? "columns" : "rows");
     }
     return BCAM_OK;
 }
@@ -115,7 +118,8 @@ static bcam_status check_pool(const step_query *q, const bcam_tensor *x, const b
     REQUIRE(x->rank == 4 && y->rank == 4, "only pooling over rows and columns (rank 4) is supported");
     REQUIRE(y->dim[0] == x->dim[0] && y->dim[1] == x->dim[1], "the output's photos or channels do not fit");
     for (int d = 0; d < 2; d++) {
-        REQUIRE(a->kernel[d] > 0 && a->stride[d] > 0 && a->dilation[d] > 0 && a->pad_begin[d] >= 0 && a->pad_end[d] >= 0,
+        REQUIRE(a->kernel[d] > 0 && a->stride[d] > 0 && a->dilation[d] > 0 && a->pad_begin[d] >= 0 &&
+                    a->pad_end[d] >= 0,
                 "kernel, strides and dilations must be positive, pads not negative");
         int64_t room = x->dim[2 + d] + a->pad_begin[d] + a->pad_end[d] - a->dilation[d] * (a->kernel[d] - 1) - 1;
         int64_t least = room >= 0 ? room / a->stride[d] + 1 : 1;
@@ -163,8 +167,8 @@ static bcam_status check_UNARY_BWD(const step_query *q)
     REQUIRE((unsigned)q->step->u.unary.kind < BCAM_UNARY_COUNT, "no such function");
     REQUIRE(same_shape(&q->in[0], &q->out[0]), "gradients in and out must have one shape");
     if (bcam_unary_reads(q->step->u.unary.kind) != BCAM_READS_NOTHING)
-        REQUIRE(is_there(&q->in[1]) && same_shape(&q->in[1], &q->out[0]), "the derivative of %s needs what the function %s",
-                bcam_unary_name(q->step->u.unary.kind),
+        REQUIRE(is_there(&q->in[1]) && same_shape(&q->in[1], &q->out[0]),
+                "the derivative of %s needs what the function %s", bcam_unary_name(q->step->u.unary.kind),
                 bcam_unary_reads(q->step->u.unary.kind) == BCAM_READS_X ? "read" : "gave");
     return BCAM_OK;
 }
@@ -195,8 +199,10 @@ static bcam_status check_BINARY_BWD(const step_query *q)
     REQUIRE((unsigned)a->kind <= BCAM_BINARY_POW && (a->which == 0 || a->which == 1), "no such function or operand");
     REQUIRE(broadcasts_to(&q->out[0], &q->in[0]), "the operand's shape does not fit the gradient");
     for (int i = 0; i < 2; i++) {
-        REQUIRE(!(binary_needs[a->kind][a->which] >> i & 1) || is_there(&q->in[1 + i]), "operand %s is missing", i ? "b" : "a");
-        REQUIRE(!is_there(&q->in[1 + i]) || broadcasts_to(&q->in[1 + i], &q->in[0]), "operand %s does not fit", i ? "b" : "a");
+        REQUIRE(!(binary_needs[a->kind][a->which] >> i & 1) || is_there(&q->in[1 + i]), "operand %s is missing",
+                i ? "b" : "a");
+        REQUIRE(!is_there(&q->in[1 + i]) || broadcasts_to(&q->in[1 + i], &q->in[0]), "operand %s does not fit",
+                i ? "b" : "a");
     }
     return BCAM_OK;
 }
@@ -243,19 +249,23 @@ static bcam_status check_copy(const step_query *q, const bcam_tensor *x, const b
 {
     const bcam_copy_attr *c = &q->step->u.copy;
     if (c->reshape) {
-        REQUIRE(bcam_count(x->rank, x->dim) == bcam_count(y->rank, y->dim), "a reshape must keep the number of elements");
+        REQUIRE(bcam_count(x->rank, x->dim) == bcam_count(y->rank, y->dim),
+                "a reshape must keep the number of elements");
         return BCAM_OK;
     }
     unsigned moved = 0;
     for (int i = 0; i < y->rank; i++) {
         int from = c->axis[i];
-        REQUIRE(c->extent[i] > 0 && c->to[i] >= 0 && c->extent[i] <= y->dim[i] - c->to[i], "axis %d reaches past the output", i);
-        REQUIRE(from >= -1 && from < x->rank && (from < 0 || !(moved >> from & 1)), "axis %d moves with none or two", i);
+        REQUIRE(c->extent[i] > 0 && c->to[i] >= 0 && c->extent[i] <= y->dim[i] - c->to[i],
+                "axis %d reaches past the output", i);
+        REQUIRE(from >= -1 && from < x->rank && (from < 0 || !(moved >> from & 1)), "axis %d moves with none or two",
+                i);
         if (from < 0)
             continue;
         moved |= 1u << from;
         int64_t end = c->from[from] + (c->extent[i] - 1) * c->step[from];
-        REQUIRE((c->step[from] != 0 || c->extent[i] == 1) && end >= 0 && end < x->dim[from], "axis %d reaches past the input", i);
+        REQUIRE((c->step[from] != 0 || c->extent[i] == 1) && end >= 0 && end < x->dim[from],
+                "axis %d reaches past the input", i);
     }
     for (int i = 0; i < x->rank; i++)
         REQUIRE(c->from[i] >= 0 && c->from[i] < x->dim[i], "axis %d of the input begins outside", i);
@@ -334,28 +344,17 @@ static const struct {
     bcam_status (*check)(const step_query *q);
     unsigned need_in, need_out; /* bit i: operand i must be there */
 } rules[BCAM_VERB_COUNT] = {
-    [BCAM_VERB_CONV] = {check_CONV, 3, 1},
-    [BCAM_VERB_CONV_BWD] = {check_CONV_BWD, 3, 1},
-    [BCAM_VERB_GEMM] = {check_GEMM, 3, 1},
-    [BCAM_VERB_GEMM_BWD] = {check_GEMM_BWD, 3, 1},
-    [BCAM_VERB_POOL] = {check_POOL, 1, 1},
-    [BCAM_VERB_POOL_BWD] = {check_POOL_BWD, 1, 1},
-    [BCAM_VERB_NORM] = {check_NORM, 3, 1},
-    [BCAM_VERB_NORM_BWD] = {check_NORM_BWD, 3, 1},
-    [BCAM_VERB_UNARY] = {check_UNARY, 1, 1},
-    [BCAM_VERB_UNARY_BWD] = {check_UNARY_BWD, 1, 1},
-    [BCAM_VERB_BINARY] = {check_BINARY, 3, 1},
-    [BCAM_VERB_BINARY_BWD] = {check_BINARY_BWD, 1, 1},
-    [BCAM_VERB_REDUCE] = {check_REDUCE, 1, 1},
-    [BCAM_VERB_REDUCE_BWD] = {check_REDUCE_BWD, 1, 1},
-    [BCAM_VERB_SOFTMAX] = {check_SOFTMAX, 1, 1},
-    [BCAM_VERB_SOFTMAX_BWD] = {check_SOFTMAX_BWD, 3, 1},
-    [BCAM_VERB_COPY] = {check_COPY, 1, 1},
-    [BCAM_VERB_COPY_BWD] = {check_COPY_BWD, 1, 1},
-    [BCAM_VERB_PREP] = {check_PREP, 3, 1},
-    [BCAM_VERB_SELECT] = {check_SELECT, 7, 1},
-    [BCAM_VERB_CAM] = {check_CAM, 7, 3},
-    [BCAM_VERB_UPSAMPLE] = {check_UPSAMPLE, 1, 1},
+    [BCAM_VERB_CONV] = {check_CONV, 3, 1},       [BCAM_VERB_CONV_BWD] = {check_CONV_BWD, 3, 1},
+    [BCAM_VERB_GEMM] = {check_GEMM, 3, 1},       [BCAM_VERB_GEMM_BWD] = {check_GEMM_BWD, 3, 1},
+    [BCAM_VERB_POOL] = {check_POOL, 1, 1},       [BCAM_VERB_POOL_BWD] = {check_POOL_BWD, 1, 1},
+    [BCAM_VERB_NORM] = {check_NORM, 3, 1},       [BCAM_VERB_NORM_BWD] = {check_NORM_BWD, 3, 1},
+    [BCAM_VERB_UNARY] = {check_UNARY, 1, 1},     [BCAM_VERB_UNARY_BWD] = {check_UNARY_BWD, 1, 1},
+    [BCAM_VERB_BINARY] = {check_BINARY, 3, 1},   [BCAM_VERB_BINARY_BWD] = {check_BINARY_BWD, 1, 1},
+    [BCAM_VERB_REDUCE] = {check_REDUCE, 1, 1},   [BCAM_VERB_REDUCE_BWD] = {check_REDUCE_BWD, 1, 1},
+    [BCAM_VERB_SOFTMAX] = {check_SOFTMAX, 1, 1}, [BCAM_VERB_SOFTMAX_BWD] = {check_SOFTMAX_BWD, 3, 1},
+    [BCAM_VERB_COPY] = {check_COPY, 1, 1},       [BCAM_VERB_COPY_BWD] = {check_COPY_BWD, 1, 1},
+    [BCAM_VERB_PREP] = {check_PREP, 3, 1},       [BCAM_VERB_SELECT] = {check_SELECT, 7, 1},
+    [BCAM_VERB_CAM] = {check_CAM, 7, 3},         [BCAM_VERB_UPSAMPLE] = {check_UPSAMPLE, 1, 1},
 };
 
 static const struct {
@@ -400,12 +399,13 @@ static bcam_status check_operand(const step_query *q, const bcam_plan *plan, boo
     REQUIRE(i < (out ? most[verb].out : most[verb].in), "%s %d is one too many", side, i);
     REQUIRE((size_t)value < plan->value_count, "%s %d names value %d of %zu", side, i, value, plan->value_count);
     const bcam_value *v = &plan->values[value];
-    REQUIRE(v->rank >= 0 && v->rank <= BCAM_MAX_RANK, "'%s' has rank %d; at most %d is supported", v->name, v->rank, BCAM_MAX_RANK);
+    REQUIRE(v->rank >= 0 && v->rank <= BCAM_MAX_RANK, "'%s' has rank %d; at most %d is supported", v->name, v->rank,
+            BCAM_MAX_RANK);
     for (int a = 0; a < v->rank; a++)
         REQUIRE(v->dim[a] > 0, "'%s' is empty", v->name);
     REQUIRE(dtype_fits(verb, out, i, v->dtype), "'%s' is of type %s", v->name, bcam_dtype_name(v->dtype));
-    REQUIRE(!v->each_k || (v->rank > 0 && plan->k > 0 && v->dim[0] % plan->k == 0), "'%s' has %lld rows, not a multiple of K = %lld",
-            v->name, (long long)v->dim[0], (long long)plan->k);
+    REQUIRE(!v->each_k || (v->rank > 0 && plan->k > 0 && v->dim[0] % plan->k == 0),
+            "'%s' has %lld rows, not a multiple of K = %lld", v->name, (long long)v->dim[0], (long long)plan->k);
     REQUIRE(!out || !q->step->each_k || v->each_k, "'%s' would be overwritten for every k", v->name);
     REQUIRE(!out || (v->role != BCAM_ROLE_CONST && v->role != BCAM_ROLE_INPUT), "'%s' must not be written", v->name);
     return BCAM_OK;

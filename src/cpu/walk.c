@@ -52,7 +52,8 @@ static int sorted_axes(axis *axes, int rank, const int64_t *dim, int ops, const 
     return merged + 1;
 }
 
-void bcam_walk_init(bcam_walk *walk, int rank, const int64_t *dim, int ops, const int64_t *const stride[], int64_t block)
+void bcam_walk_init(bcam_walk *walk, int rank, const int64_t *dim, int ops, const int64_t *const stride[],
+                    int64_t block)
 {
     axis axes[BCAM_MAX_RANK];
     int count = sorted_axes(axes, rank, dim, ops, stride);

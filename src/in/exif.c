@@ -38,14 +38,22 @@ static turn_map turn_of(int orientation, int64_t width, int64_t height)
 {
     int64_t last_x = width - 1, last_row = (height - 1) * width;
     switch (orientation) {
-    case 2: return (turn_map){last_x, -1, width};                /* mirrored left to right */
-    case 3: return (turn_map){last_row + last_x, -1, -width};    /* half a turn */
-    case 4: return (turn_map){last_row, 1, -width};              /* upside down */
-    case 5: return (turn_map){0, width, 1};                      /* rows and columns exchanged */
-    case 6: return (turn_map){last_row, -width, 1};              /* a quarter to the left: turn right */
-    case 7: return (turn_map){last_row + last_x, -width, -1};    /* exchanged over the other diagonal */
-    case 8: return (turn_map){last_x, width, -1};                /* a quarter to the right: turn left */
-    default: return (turn_map){0, 1, width};
+    case 2:
+        return (turn_map){last_x, -1, width}; /* mirrored left to right */
+    case 3:
+        return (turn_map){last_row + last_x, -1, -width}; /* half a turn */
+    case 4:
+        return (turn_map){last_row, 1, -width}; /* upside down */
+    case 5:
+        return (turn_map){0, width, 1}; /* rows and columns exchanged */
+    case 6:
+        return (turn_map){last_row, -width, 1}; /* a quarter to the left: turn right */
+    case 7:
+        return (turn_map){last_row + last_x, -width, -1}; /* exchanged over the other diagonal */
+    case 8:
+        return (turn_map){last_x, width, -1}; /* a quarter to the right: turn left */
+    default:
+        return (turn_map){0, 1, width};
     }
 }
 

@@ -107,14 +107,17 @@ static bcam_status scan(bcam_folder *folder, const char *dir, bool files, names 
 {
     char *path = *dir ? bcam_path_join(folder->root, dir) : bcam_strdup(folder->root), text[128];
     DIR *stream = path ? opendir(path) : NULL;
-    bcam_status status = !path ? bcam_fail_memory(err, strlen(dir), "a file name")
-                         : !stream ? bcam_fail(err, BCAM_E_INPUT, "the folder '%s' cannot be read: %s", path, strerror_r(errno, text, sizeof(text)))
+    bcam_status status = !path     ? bcam_fail_memory(err, strlen(dir), "a file name")
+                         : !stream ? bcam_fail(err, BCAM_E_INPUT, "the folder '%s' cannot be read: %s", path,
+                                               strerror_r(errno, text, sizeof(text)))
                                    : BCAM_OK;
     while (status == BCAM_OK) {
         errno = 0;
         const struct dirent *item = readdir(stream);
         if (!item) {
-            status = errno ? bcam_fail(err, BCAM_E_INPUT, "the folder '%s' cannot be read: %s", path, strerror_r(errno, text, sizeof(text))) : status;
+            status = errno ? bcam_fail(err, BCAM_E_INPUT, "the folder '%s' cannot be read: %s", path,
+                                       strerror_r(errno, text, sizeof(text)))
+                           : status;
             break;
         }
         if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0) {
@@ -164,7 +167,10 @@ static bcam_status walk(bcam_folder *folder, const char *dir, const chain *paren
     if (!path) {
         return bcam_fail_memory(err, strlen(dir), "a file name");
     }
-    chain link = {.device = there ? info.st_dev : 0, .inode = there ? info.st_ino : 0, .parent = parent, .depth = parent->depth + 1};
+    chain link = {.device = there ? info.st_dev : 0,
+                  .inode = there ? info.st_ino : 0,
+                  .parent = parent,
+                  .depth = parent->depth + 1};
     if (there && leads_back(&link)) {
         folder->counts->left_out_loop++;
         return BCAM_OK;
@@ -208,7 +214,8 @@ bcam_status bcam_folder_open(const char *root, bcam_list_counts *counts, bcam_fo
     if (status == BCAM_OK) {
         folder->counts = counts;
         folder->root = bcam_strdup(root);
-        status = folder->root ? add(&folder->dirs, bcam_strdup(""), err) : bcam_fail_memory(err, strlen(root), "a file name");
+        status = folder->root ? add(&folder->dirs, bcam_strdup(""), err)
+                              : bcam_fail_memory(err, strlen(root), "a file name");
     }
     if (status == BCAM_OK && stat(root, &info) == 0) {
         folder->device = info.st_dev;

@@ -13,7 +13,8 @@
 
 const char *bcam_outcome_name(bcam_outcome outcome)
 {
-    static const char *const names[BCAM_OUTCOME_COUNT] = {"ok", "missing", "unreadable", "unsupported", "too_large", "no_label"};
+    static const char *const names[BCAM_OUTCOME_COUNT] = {"ok",          "missing",   "unreadable",
+                                                          "unsupported", "too_large", "no_label"};
     return (unsigned)outcome < BCAM_OUTCOME_COUNT ? names[outcome] : "?";
 }
 
@@ -40,14 +41,16 @@ bool bcam_buffer_reserve(uint8_t **buffer, size_t *capacity, size_t bytes)
 bcam_outcome bcam_photo_reserve(bcam_photo *photo, int64_t width, int64_t height, int64_t max_pixels)
 {
     if (width < 1 || height < 1 || width > INT32_MAX || height > INT32_MAX) {
-        return bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "its header says %lld x %lld pixels", (long long)width, (long long)height);
+        return bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "its header says %lld x %lld pixels", (long long)width,
+                                 (long long)height);
     }
     if (width > max_pixels / height) {
-        return bcam_photo_refuse(photo, BCAM_OUTCOME_TOO_LARGE, "%lld x %lld pixels, more than the limit of %lld", (long long)width,
-                                 (long long)height, (long long)max_pixels);
+        return bcam_photo_refuse(photo, BCAM_OUTCOME_TOO_LARGE, "%lld x %lld pixels, more than the limit of %lld",
+                                 (long long)width, (long long)height, (long long)max_pixels);
     }
     if (!bcam_buffer_reserve(&photo->rgb, &photo->capacity, (size_t)width * (size_t)height * 3)) {
-        return bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "out of memory for %lld x %lld pixels", (long long)width, (long long)height);
+        return bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "out of memory for %lld x %lld pixels",
+                                 (long long)width, (long long)height);
     }
     photo->width = photo->stored_width = (int)width;
     photo->height = photo->stored_height = (int)height;
@@ -107,7 +110,8 @@ static bcam_outcome refuse_kind(bcam_photo *photo, const uint8_t *data, size_t b
     for (size_t i = 0; i < bytes && i < 4; i++) {
         snprintf(shown + 3 * i, sizeof(shown) - 3 * i, " %02x", data[i]);
     }
-    return bcam_photo_refuse(photo, BCAM_OUTCOME_UNSUPPORTED, "neither a JPEG nor a PNG (it begins with the bytes%s)", shown);
+    return bcam_photo_refuse(photo, BCAM_OUTCOME_UNSUPPORTED, "neither a JPEG nor a PNG (it begins with the bytes%s)",
+                             shown);
 }
 
 bcam_outcome bcam_photo_decode(bcam_photo *photo, const uint8_t *data, size_t bytes, const bcam_photo_limits *limits)
@@ -127,7 +131,8 @@ bcam_outcome bcam_photo_decode(bcam_photo *photo, const uint8_t *data, size_t by
         return refuse_kind(photo, data, bytes);
     }
     if (outcome == BCAM_OUTCOME_OK && limits->exif && !bcam_photo_orient(photo)) {
-        outcome = bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "out of memory for turning %d x %d pixels", photo->width, photo->height);
+        outcome = bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "out of memory for turning %d x %d pixels",
+                                    photo->width, photo->height);
     }
     return outcome;
 }
@@ -149,14 +154,15 @@ static bcam_outcome open_regular(bcam_photo *photo, const char *path, int64_t ma
     }
     if (*fd < 0 || fstat(*fd, &info) != 0) {
         char text[128];
-        return bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "cannot be opened: %s", strerror_r(errno, text, sizeof(text)));
+        return bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "cannot be opened: %s",
+                                 strerror_r(errno, text, sizeof(text)));
     }
     if (!S_ISREG(info.st_mode)) {
         return bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "%s, not a file", special_name(info.st_mode));
     }
     if (info.st_size > max_bytes) {
-        return bcam_photo_refuse(photo, BCAM_OUTCOME_TOO_LARGE, "%lld bytes, more than the limit of %lld", (long long)info.st_size,
-                                 (long long)max_bytes);
+        return bcam_photo_refuse(photo, BCAM_OUTCOME_TOO_LARGE, "%lld bytes, more than the limit of %lld",
+                                 (long long)info.st_size, (long long)max_bytes);
     }
     *bytes = (size_t)info.st_size;
     return BCAM_OUTCOME_OK;
@@ -175,7 +181,8 @@ static bcam_outcome read_whole(bcam_photo *photo, int fd, size_t bytes)
         }
         if (got < 0) {
             char text[128];
-            return bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "cannot be read: %s", strerror_r(errno, text, sizeof(text)));
+            return bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "cannot be read: %s",
+                                     strerror_r(errno, text, sizeof(text)));
         }
         if (got == 0) {
             break; /* it became shorter while being read */
@@ -192,7 +199,8 @@ bcam_outcome bcam_photo_load(bcam_photo *photo, const char *path, const bcam_pho
     photo->message[0] = 0;
     photo->width = photo->height = photo->stored_width = photo->stored_height = 0;
     photo->orientation = 1;
-    bcam_outcome outcome = open_regular(photo, path, limits->max_file_bytes ? limits->max_file_bytes : DEFAULT_FILE_BYTES, &fd, &bytes);
+    bcam_outcome outcome =
+        open_regular(photo, path, limits->max_file_bytes ? limits->max_file_bytes : DEFAULT_FILE_BYTES, &fd, &bytes);
     if (outcome == BCAM_OUTCOME_OK) {
         outcome = read_whole(photo, fd, bytes);
     }

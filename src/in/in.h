@@ -109,6 +109,7 @@ typedef struct bcam_recipe {
     int resize_to, resize_h, resize_w;
     bcam_filter filter;
     bool crop;                /* centre crop to height x width, zero padded where the photo is smaller, as torchvision does */
+    bool crop_floor;          /* an odd margin: the smaller half first, as Hugging Face's processors; else rounded half to even, as torchvision */
     double rescale, mean[3], std[3], offset; /* out = (byte * rescale + offset - mean) / std in float32, in this order */
     bool divide_255;          /* rescale is exactly /255 as a division (torchvision's ToTensor) */
     bool bgr;                 /* channel 0 of the network is blue; mean and std are in the network's order */

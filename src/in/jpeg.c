@@ -11,7 +11,7 @@
 
 #include "in/photo.h"
 
-#define MAX_SCANS 100        /* a small file can hold thousands of scans over one big picture, each as costly as a decode */
+#define MAX_SCANS 100 /* a small file can hold thousands of scans over one big picture, each as costly as a decode */
 #define WORK_BYTES (64 << 20) /* libjpeg's memory beside the coefficients of a progressive photo */
 
 typedef struct jpeg_job {
@@ -57,7 +57,9 @@ static _Noreturn void on_error(j_common_ptr common)
     char text[JMSG_LENGTH_MAX];
     common->err->format_message(common, text);
     bcam_outcome outcome = outcome_of_error(common->err->msg_code);
-    bcam_photo_refuse(job->photo, outcome, outcome == BCAM_OUTCOME_UNREADABLE ? "damaged JPEG: %s" : "JPEG of a kind that is not read: %s", text);
+    bcam_photo_refuse(job->photo, outcome,
+                      outcome == BCAM_OUTCOME_UNREADABLE ? "damaged JPEG: %s" : "JPEG of a kind that is not read: %s",
+                      text);
     stop_with(job, outcome);
 }
 
@@ -109,7 +111,8 @@ static void read_orientation(jpeg_job *job)
     static const uint8_t intro[6] = {'E', 'x', 'i', 'f', 0, 0};
     for (jpeg_saved_marker_ptr marker = job->cinfo.marker_list; marker; marker = marker->next) {
         if (marker->data_length > sizeof(intro) && memcmp(marker->data, intro, sizeof(intro)) == 0) {
-            job->photo->orientation = bcam_exif_orientation(marker->data + sizeof(intro), marker->data_length - sizeof(intro));
+            job->photo->orientation =
+                bcam_exif_orientation(marker->data + sizeof(intro), marker->data_length - sizeof(intro));
             return;
         }
     }
@@ -118,7 +121,8 @@ static void read_orientation(jpeg_job *job)
 /** Coefficients of a progressive photo are kept whole: 2 bytes a sample, each side rounded up to whole MCUs (at most 32 pixels). */
 static long memory_limit(const struct jpeg_decompress_struct *cinfo)
 {
-    int64_t width = ((int64_t)cinfo->image_width + 31) / 32 * 32, height = ((int64_t)cinfo->image_height + 31) / 32 * 32;
+    int64_t width = ((int64_t)cinfo->image_width + 31) / 32 * 32,
+            height = ((int64_t)cinfo->image_height + 31) / 32 * 32;
     return (long)(width * height * 2 * cinfo->num_components + WORK_BYTES);
 }
 
@@ -134,7 +138,8 @@ static void read_header(jpeg_job *job)
         stop_truncated(job);
     }
     if (cinfo->num_components != 1 && cinfo->num_components != 3 && cinfo->num_components != 4) {
-        bcam_photo_refuse(job->photo, BCAM_OUTCOME_UNSUPPORTED, "JPEG with %d colour components; 1, 3 or 4 are read", cinfo->num_components);
+        bcam_photo_refuse(job->photo, BCAM_OUTCOME_UNSUPPORTED, "JPEG with %d colour components; 1, 3 or 4 are read",
+                          cinfo->num_components);
         stop_with(job, BCAM_OUTCOME_UNSUPPORTED);
     }
     bcam_outcome outcome = bcam_photo_reserve(job->photo, cinfo->image_width, cinfo->image_height, job->max_pixels);
@@ -200,7 +205,8 @@ static void decode(jpeg_job *job, const uint8_t *data, size_t bytes)
         stop_truncated(job);
     }
     read_rows(job);
-    jpeg_finish_decompress(&job->cinfo); /* looks for the end mark: damage found on the way is an error, its absence is not */
+    jpeg_finish_decompress(
+        &job->cinfo); /* looks for the end mark: damage found on the way is an error, its absence is not */
 }
 
 bcam_outcome bcam_jpeg_decode(bcam_photo *photo, const uint8_t *data, size_t bytes, int64_t max_pixels)

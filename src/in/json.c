@@ -19,7 +19,8 @@ bcam_status bcam_json_read(const char *path, bcam_json **out, bcam_error *err)
     if (status != BCAM_OK) {
         goto out;
     }
-    *out = cJSON_ParseWithLengthOpts(text, bytes + 1, &stopped, 1); /* with the zero byte behind it: nothing may follow the value */
+    *out = cJSON_ParseWithLengthOpts(text, bytes + 1, &stopped,
+                                     1); /* with the zero byte behind it: nothing may follow the value */
     if (!*out) {
         int line = 1;
         for (const char *c = text; stopped && c < stopped; c++) {
@@ -131,7 +132,8 @@ void bcam_fields_only(bcam_fields *fields, const char *const *known, const char 
         if (!in_list(key, known) && !in_list(key, harmless)) {
             char nearest[256];
             bcam_nearest(key, known, list_length(known), nearest, sizeof(nearest));
-            bcam_fields_fail(fields, "the field '%.100s' is not understood%s%s%s", key, *nearest ? "; is it " : "", nearest, *nearest ? "?" : "");
+            bcam_fields_fail(fields, "the field '%.100s' is not understood%s%s%s", key, *nearest ? "; is it " : "",
+                             nearest, *nearest ? "?" : "");
             return;
         }
     }

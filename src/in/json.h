@@ -13,13 +13,13 @@ void bcam_json_close(bcam_json **document);
 
 bool bcam_json_is_object(const bcam_json *value);
 bool bcam_json_is_array(const bcam_json *value);
-int bcam_json_count(const bcam_json *value);                          /* of children */
-const bcam_json *bcam_json_first(const bcam_json *value);             /* child, or NULL */
-const bcam_json *bcam_json_next(const bcam_json *value);              /* sibling, or NULL */
-const char *bcam_json_key(const bcam_json *value);                    /* its name in the object that holds it */
-const char *bcam_json_text(const bcam_json *value);                   /* NULL where it is not a string */
+int bcam_json_count(const bcam_json *value);                              /* of children */
+const bcam_json *bcam_json_first(const bcam_json *value);                 /* child, or NULL */
+const bcam_json *bcam_json_next(const bcam_json *value);                  /* sibling, or NULL */
+const char *bcam_json_key(const bcam_json *value);                        /* its name in the object that holds it */
+const char *bcam_json_text(const bcam_json *value);                       /* NULL where it is not a string */
 const bcam_json *bcam_json_get(const bcam_json *object, const char *key); /* NULL where absent, or null */
-bool bcam_json_number(const bcam_json *value, double *out);           /* false where it is not a finite number */
+bool bcam_json_number(const bcam_json *value, double *out);               /* false where it is not a finite number */
 
 /** Fields of one object, read one after the other; the first wrong one sets status and err, later calls give their fallbacks. */
 typedef struct bcam_fields {

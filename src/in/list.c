@@ -17,7 +17,7 @@ typedef struct source {
 struct bcam_list {
     source *sources;
     size_t source_count, source_at, row_at;
-    bcam_folder *folder; /* of the source at hand, once it is begun */
+    bcam_folder *folder;        /* of the source at hand, once it is begun */
     char *path, *shown, *first; /* the strings of the last item */
     bcam_list_counts counts;
 };
@@ -47,7 +47,9 @@ static bcam_status open_source(const char *path, source *out, bcam_error *err)
         char text[128];
         return bcam_fail(err, BCAM_E_INPUT, "'%s' cannot be read: %s", path, strerror_r(errno, text, sizeof(text)));
     }
-    out->kind = S_ISDIR(info.st_mode) ? SOURCE_FOLDER : S_ISREG(info.st_mode) && is_list_name(path) ? SOURCE_LIST : SOURCE_FILE;
+    out->kind = S_ISDIR(info.st_mode)                         ? SOURCE_FOLDER
+                : S_ISREG(info.st_mode) && is_list_name(path) ? SOURCE_LIST
+                                                              : SOURCE_FILE;
     out->path = bcam_strdup(path);
     if (!out->path) {
         return bcam_fail_memory(err, strlen(path), "a file name");
@@ -141,9 +143,15 @@ bcam_status bcam_list_next(bcam_list *list, bcam_item *item, bool *end, bcam_err
         source *from = &list->sources[list->source_at];
         bool done = false;
         switch (from->kind) {
-        case SOURCE_FILE: status = next_file(list, from, item, &done); break;
-        case SOURCE_LIST: status = next_row(list, from, item, &done, err); break;
-        case SOURCE_FOLDER: status = next_in_folder(list, from, item, &done, err); break;
+        case SOURCE_FILE:
+            status = next_file(list, from, item, &done);
+            break;
+        case SOURCE_LIST:
+            status = next_row(list, from, item, &done, err);
+            break;
+        case SOURCE_FOLDER:
+            status = next_in_folder(list, from, item, &done, err);
+            break;
         }
         if (status != BCAM_OK || !done) {
             list->counts.items += status == BCAM_OK;

@@ -82,7 +82,9 @@ static bcam_status count_lines(const char *path, const char *text, const char *e
         return bcam_fail(err, BCAM_E_INPUT, "'%s' holds no class names, one a line", path);
     }
     if (empty && empty < last) {
-        return bcam_fail(err, BCAM_E_INPUT, "'%s', line %zu is empty; one class name a line is expected, in the model's order", path, empty);
+        return bcam_fail(err, BCAM_E_INPUT,
+                         "'%s', line %zu is empty; one class name a line is expected, in the model's order", path,
+                         empty);
     }
     *count = last;
     return BCAM_OK;
@@ -107,17 +109,26 @@ static bcam_status read_lines(const char *path, const char *text, size_t bytes, 
 
 /* ---- JSON ---- */
 
+static bcam_status set_joined_name(bcam_names *names, size_t index, const char *synset, const char *name,
+                                   bcam_error *err)
+{
+    char *joined = bcam_format("%s %s", synset, name);
+    bcam_status status = joined ? set_name(names, index, joined, strlen(joined), err)
+                                : bcam_fail_memory(err, strlen(name), "class names");
+    bcam_free(joined);
+    return status;
+}
+
 /** A name, or Keras's ["n01440764", "tench"]. */
-static bcam_status set_json_name(const char *path, bcam_names *names, size_t index, const bcam_json *value, bcam_error *err)
+static bcam_status set_json_name(const char *path, bcam_names *names, size_t index, const bcam_json *value,
+                                 bcam_error *err)
 {
     const char *text = bcam_json_text(value);
     if (!text && bcam_json_is_array(value) && bcam_json_count(value) == 2) {
-        const char *synset = bcam_json_text(bcam_json_first(value)), *name = bcam_json_text(bcam_json_next(bcam_json_first(value)));
-        char *joined = synset && name ? bcam_format("%s %s", synset, name) : NULL;
-        if (joined) {
-            bcam_status status = set_name(names, index, joined, strlen(joined), err);
-            bcam_free(joined);
-            return status;
+        const char *synset = bcam_json_text(bcam_json_first(value)),
+                   *name = bcam_json_text(bcam_json_next(bcam_json_first(value)));
+        if (synset && name) {
+            return set_joined_name(names, index, synset, name, err);
         }
     }
     if (!text) {
@@ -134,7 +145,9 @@ static bcam_status read_map(const char *path, const bcam_json *map, size_t count
         char *end = NULL;
         unsigned long index = strtoul(key, &end, 10);
         if (key[0] < '0' || key[0] > '9' || *end || index >= count || out->name[index]) {
-            return bcam_fail(err, BCAM_E_INPUT, "'%s': '%.40s' is not a class; the numbers 0 to %zu are expected, each once", path, key, count - 1);
+            return bcam_fail(err, BCAM_E_INPUT,
+                             "'%s': '%.40s' is not a class; the numbers 0 to %zu are expected, each once", path, key,
+                             count - 1);
         }
         bcam_status status = set_json_name(path, out, index, item, err);
         if (status != BCAM_OK) {
@@ -145,22 +158,20 @@ static bcam_status read_map(const char *path, const bcam_json *map, size_t count
 }
 
 /** A list of names; timm's label_names are keys of label_descriptions. */
-static bcam_status read_list(const char *path, const bcam_json *list, const bcam_json *descriptions, bcam_names *out, bcam_error *err)
+static bcam_status read_list(const char *path, const bcam_json *list, const bcam_json *descriptions, bcam_names *out,
+                             bcam_error *err)
 {
+    bcam_status status = BCAM_OK;
     size_t index = 0;
-    for (const bcam_json *item = bcam_json_first(list); item; item = bcam_json_next(item), index++) {
-        bcam_status status = set_json_name(path, out, index, item, err);
-        const char *label = bcam_json_text(item), *text = label ? bcam_json_text(bcam_json_get(descriptions, label)) : NULL;
-        char *described = status == BCAM_OK && text ? bcam_strdup(text) : NULL;
-        if (described) {
-            bcam_free(out->name[index]);
-            out->name[index] = described;
-        }
-        if (status != BCAM_OK) {
-            return status;
-        }
+    for (const bcam_json *item = bcam_json_first(list); item && status == BCAM_OK;
+         item = bcam_json_next(item), index++) {
+        const char *label = bcam_json_text(item),
+                   *text = label ? bcam_json_text(bcam_json_get(descriptions, label)) : NULL;
+        status = text && synset_length(label) ? set_joined_name(out, index, label, text, err)
+                 : text                       ? set_name(out, index, text, strlen(text), err)
+                                              : set_json_name(path, out, index, item, err);
     }
-    return BCAM_OK;
+    return status;
 }
 
 static bcam_status read_json(const char *path, bcam_names *out, bcam_error *err)
@@ -197,8 +208,10 @@ bcam_status bcam_names_read(const char *path, bcam_names *out, bcam_error *err)
     if (status != BCAM_OK) {
         return status;
     }
-    size_t start = bytes >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0, first = start + strspn(text + start, " \t\r\n");
-    status = text[first] == '{' || text[first] == '[' ? read_json(path, out, err) : read_lines(path, text + start, bytes - start, out, err);
+    size_t start = bytes >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0,
+           first = start + strspn(text + start, " \t\r\n");
+    status = text[first] == '{' || text[first] == '[' ? read_json(path, out, err)
+                                                      : read_lines(path, text + start, bytes - start, out, err);
     bcam_free(text);
     if (status != BCAM_OK) {
         bcam_names_fini(out);
@@ -250,7 +263,8 @@ int bcam_names_find(const bcam_names *names, const char *text)
     if (found < 0) {
         found = find_synset(names, text);
     }
-    if (found < 0 && strspn(text, "0123456789") == strlen(text) && strlen(text) < 9 && (size_t)atoi(text) < names->count) {
+    if (found < 0 && strspn(text, "0123456789") == strlen(text) && strlen(text) < 9 &&
+        (size_t)atoi(text) < names->count) {
         found = atoi(text);
     }
     return found;

@@ -3,6 +3,10 @@
 
 #include "in/photo.h"
 
+/* No camera makes longer sides; a PNG of a few bytes can, and weights and positions of one side would then be worth gigabytes. */
+#define MAX_SIDE (1 << 20)
+#define MAX_RESIZED_SIDE (1 << 28)
+
 /** Half of a difference, rounded to the nearest even number where it is a half: Python's round(d / 2). */
 static int64_t half_even(int64_t difference)
 {
@@ -11,7 +15,8 @@ static int64_t half_even(int64_t difference)
 }
 
 /** The size after resizing. */
-static void resized_size(const bcam_recipe *recipe, int64_t width, int64_t height, int64_t *out_width, int64_t *out_height)
+static void resized_size(const bcam_recipe *recipe, int64_t width, int64_t height, int64_t *out_width,
+                         int64_t *out_height)
 {
     *out_width = width;
     *out_height = height;
@@ -31,13 +36,13 @@ typedef struct span {
     int64_t start, at, count;
 } span;
 
-static span crop_span(int64_t have, int64_t want)
+static span crop_span(int64_t have, int64_t want, bool floor)
 {
     if (have < want) {
-        int64_t before = (want - have) / 2;
+        int64_t before = floor ? (want - have + 1) / 2 : (want - have) / 2;
         return (span){-before, before, have};
     }
-    return (span){half_even(have - want), 0, want};
+    return (span){floor ? (have - want) / 2 : half_even(have - want), 0, want};
 }
 
 /** Copies a picture of x.count columns, packed at the start of `out`, to its place in the middle of black; from the end, since they overlap. */
@@ -61,17 +66,20 @@ bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_
 {
     int64_t width, height;
     resized_size(recipe, photo->width, photo->height, &width, &height);
-    if (width > INT32_MAX / 4 || height > INT32_MAX / 4) {
-        return bcam_fail(err, BCAM_E_INPUT, "%d x %d pixels are too long and narrow to be resized to a shorter side of %d", photo->width,
-                         photo->height, recipe->resize_to);
+    if (photo->width > MAX_SIDE || photo->height > MAX_SIDE || width > MAX_RESIZED_SIDE || height > MAX_RESIZED_SIDE) {
+        return bcam_fail(err, BCAM_E_INPUT, "%d x %d pixels are too long and narrow to be resized", photo->width,
+                         photo->height);
     }
     if (!recipe->crop && (width != recipe->width || height != recipe->height)) {
-        return bcam_fail(err, BCAM_E_INPUT, "%lld x %lld pixels, and the network takes %d x %d: the preprocessing neither resizes to that nor crops",
-                         (long long)width, (long long)height, recipe->width, recipe->height);
+        return bcam_fail(
+            err, BCAM_E_INPUT,
+            "%lld x %lld pixels, and the network takes %d x %d: the preprocessing neither resizes to that nor crops",
+            (long long)width, (long long)height, recipe->width, recipe->height);
     }
-    span x = crop_span(width, recipe->width), y = crop_span(height, recipe->height);
-    bcam_status status = bcam_resize_rgb(photo->rgb, photo->width, photo->height, (int)width, (int)height, recipe->filter, x.at ? 0 : (int)x.start,
-                                         y.at ? 0 : (int)y.start, (int)x.count, (int)y.count, out, &photo->scratch, &photo->scratch_capacity, err);
+    span x = crop_span(width, recipe->width, recipe->crop_floor), y = crop_span(height, recipe->height, recipe->crop_floor);
+    bcam_status status = bcam_resize_rgb(photo->rgb, photo->width, photo->height, (int)width, (int)height,
+                                         recipe->filter, x.at ? 0 : (int)x.start, y.at ? 0 : (int)y.start, (int)x.count,
+                                         (int)y.count, out, &photo->scratch, &photo->scratch_capacity, err);
     if (status != BCAM_OK) {
         return status;
     }

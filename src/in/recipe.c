@@ -18,9 +18,13 @@ typedef struct preset {
     bool bgr;
 } preset;
 
-#define V(...) {__VA_ARGS__}
+#define V(...)                                                                                                         \
+    {                                                                                                                  \
+        __VA_ARGS__                                                                                                    \
+    }
 static const preset presets[] = {
-#define X(name, resize, crop, rescale, offset, mean, std, bgr) {name, BCAM_RESIZE_##resize, crop, rescale, offset, mean, std, bgr},
+#define X(name, resize, crop, rescale, offset, mean, std, bgr)                                                         \
+    {name, BCAM_RESIZE_##resize, crop, rescale, offset, mean, std, bgr},
 #include "in/presets.def"
 #undef X
 };
@@ -63,8 +67,8 @@ static const preset *find_preset(const char *name)
 void bcam_recipe_check_size(bcam_fields *fields, const bcam_recipe *recipe, int height, int width)
 {
     if (height != recipe->height || width != recipe->width) {
-        bcam_fields_fail(fields, "it makes photos of %d x %d (height x width), and the model takes %d x %d", height, width, recipe->height,
-                         recipe->width);
+        bcam_fields_fail(fields, "it makes photos of %d x %d (height x width), and the model takes %d x %d", height,
+                         width, recipe->height, recipe->width);
     }
 }
 
@@ -117,8 +121,8 @@ static void read_own_resize(bcam_fields *fields, bcam_recipe *out)
 /** What is not given is as in torchvision's preset, but for mean and std, which are then left out. */
 static void read_own(bcam_fields *fields, bcam_recipe *out)
 {
-    static const char *const known[] = {"size", "resize",  "resize_to", "interpolation", "crop", "rescale",
-                                        "offset", "mean", "std",       "channel_order", NULL};
+    static const char *const known[] = {"size",   "resize", "resize_to", "interpolation", "crop", "rescale",
+                                        "offset", "mean",   "std",       "channel_order", NULL};
     static const char *const harmless[] = {"name", "description", "comment", NULL};
     static const char *const orders[] = {"rgb", "bgr", NULL};
     double size[2] = {out->height, out->width};
@@ -127,7 +131,8 @@ static void read_own(bcam_fields *fields, bcam_recipe *out)
     memcpy(out->mean, (double[3]){0, 0, 0}, sizeof(out->mean));
     memcpy(out->std, (double[3]){1, 1, 1}, sizeof(out->std));
     if (bcam_fields_numbers(fields, "size", size, 2) && (size[0] != out->height || size[1] != out->width)) {
-        bcam_fields_fail(fields, "'size' is %.0f x %.0f (height x width), and the model takes %d x %d", size[0], size[1], out->height, out->width);
+        bcam_fields_fail(fields, "'size' is %.0f x %.0f (height x width), and the model takes %d x %d", size[0],
+                         size[1], out->height, out->width);
     }
     read_own_resize(fields, out);
     out->filter = (bcam_filter)bcam_fields_word(fields, "interpolation", bcam_filter_names, BCAM_FILTER_BILINEAR);
@@ -159,14 +164,16 @@ static bool is_timm(const bcam_json *document)
 
 static bool is_hf(const bcam_json *document)
 {
-    static const char *const marks[] = {"image_processor_type", "feature_extractor_type", "do_resize", "do_normalize", "image_mean", NULL};
+    static const char *const marks[] = {
+        "image_processor_type", "feature_extractor_type", "do_resize", "do_normalize", "image_mean", NULL};
     return has_field(document, marks);
 }
 
 static void keep_name(const char *text, bcam_recipe *out)
 {
     size_t length = strlen(text), room = sizeof(out->name) - 1;
-    strcpy(out->name, text + (length > room ? length - room : 0)); /* the end of a long path says more than its beginning */
+    strcpy(out->name,
+           text + (length > room ? length - room : 0)); /* the end of a long path says more than its beginning */
 }
 
 static bcam_status read_document(const char *path, const bcam_json *document, bcam_recipe *out, bcam_error *err)
@@ -222,22 +229,22 @@ static bool is_wanted(const char *path, const char *base)
 static bcam_status find_beside(const char *model, char **out, bcam_error *err)
 {
     static const char *const bases[] = {"preprocess.json", "preprocessor_config.json", "config.json"};
-    char *dir = bcam_path_dir(model);
+    char *dir = bcam_path_dir(model), *path = NULL;
     *out = NULL;
-    for (size_t i = 0; dir && i < BCAM_COUNT(bases); i++) {
-        char *path = bcam_path_join(dir, bases[i]);
+    for (size_t i = 0; dir && i < BCAM_COUNT(bases) && !*out; i++) {
+        path = bcam_path_join(dir, bases[i]);
         if (!path) {
-            bcam_free(dir);
-            return bcam_fail_memory(err, strlen(dir), "a file name");
+            break;
         }
         if (is_wanted(path, bases[i])) {
             *out = path;
-            break;
+        } else {
+            bcam_free(path);
         }
-        bcam_free(path);
     }
+    bool complete = dir && path;
     bcam_free(dir);
-    return dir ? BCAM_OK : bcam_fail_memory(err, strlen(model), "a file name");
+    return complete ? BCAM_OK : bcam_fail_memory(err, strlen(model), "a file name");
 }
 
 static bcam_status read_preset_or_file(const char *spec, bcam_recipe *out, bcam_error *err)
@@ -252,13 +259,17 @@ static bcam_status read_preset_or_file(const char *spec, bcam_recipe *out, bcam_
     if (access(spec, F_OK) != 0 && !strchr(spec, '/') && !strchr(spec, '.')) {
         char nearest[256];
         bcam_nearest(spec, preset_names, BCAM_COUNT(preset_names), nearest, sizeof(nearest));
-        return bcam_fail(err, BCAM_E_INPUT, "'%s' is no preprocessing preset and no file; presets are torchvision, keras-tf, keras-caffe, unit and "
-                         "raw%s%s%s", spec, *nearest ? "; did you mean " : "", nearest, *nearest ? "?" : "");
+        return bcam_fail(
+            err, BCAM_E_INPUT,
+            "'%s' is no preprocessing preset and no file; presets are torchvision, keras-tf, keras-caffe, unit and "
+            "raw%s%s%s",
+            spec, *nearest ? "; did you mean " : "", nearest, *nearest ? "?" : "");
     }
     return read_file(spec, out, err);
 }
 
-bcam_status bcam_recipe_read(const char *spec, const char *model, int height, int width, bcam_recipe *out, bcam_error *err)
+bcam_status bcam_recipe_read(const char *spec, const char *model, int height, int width, bcam_recipe *out,
+                             bcam_error *err)
 {
     char *beside = NULL;
     memset(out, 0, sizeof(*out));

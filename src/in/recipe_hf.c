@@ -29,20 +29,56 @@ typedef struct processor {
 } processor;
 
 static const processor processors[] = {
-#define X(type, rule, square, size, crop, crop_size, filter, colors) {type, rule, square, size, crop, crop_size, BCAM_FILTER_##filter, colors},
+#define X(type, rule, square, size, crop, crop_size, filter, colors)                                                   \
+    {type, rule, square, size, crop, crop_size, BCAM_FILTER_##filter, colors},
 #include "in/hf.def"
 #undef X
 };
 
-static const char *const known[] = {"do_resize", "size", "resample", "do_center_crop", "crop_size", "do_rescale", "rescale_factor", "do_normalize",
-                                    "image_mean", "image_std", "do_convert_rgb", "do_pad", "crop_pct", "rescale_offset", "include_top",
-                                    "do_flip_channel_order", "default_to_square", "image_processor_type", "feature_extractor_type", NULL};
+static const char *const known[] = {"do_resize",
+                                    "size",
+                                    "resample",
+                                    "do_center_crop",
+                                    "crop_size",
+                                    "do_rescale",
+                                    "rescale_factor",
+                                    "do_normalize",
+                                    "image_mean",
+                                    "image_std",
+                                    "do_convert_rgb",
+                                    "do_pad",
+                                    "crop_pct",
+                                    "rescale_offset",
+                                    "include_top",
+                                    "do_flip_channel_order",
+                                    "default_to_square",
+                                    "image_processor_type",
+                                    "feature_extractor_type",
+                                    NULL};
 
 /* Photos are RGB whatever do_convert_rgb says. The rest describes the processor's own inputs and outputs. */
-static const char *const harmless[] = {
-    "processor_class", "_processor_class", "auto_map", "_valid_processor_keys", "valid_processor_keys", "_valid_kwargs_names", "data_format",
-    "input_data_format", "device", "return_tensors", "disable_grouping", "model_input_names", "do_reduce_labels", "reduce_labels", "pad_size",
-    "image_seq_length", "num_labels", "transformers_version", "model_type", "name_or_path", "feature_extractor_class", NULL};
+static const char *const harmless[] = {"processor_class",
+                                       "_processor_class",
+                                       "auto_map",
+                                       "_valid_processor_keys",
+                                       "valid_processor_keys",
+                                       "_valid_kwargs_names",
+                                       "data_format",
+                                       "input_data_format",
+                                       "device",
+                                       "return_tensors",
+                                       "disable_grouping",
+                                       "model_input_names",
+                                       "do_reduce_labels",
+                                       "reduce_labels",
+                                       "pad_size",
+                                       "image_seq_length",
+                                       "num_labels",
+                                       "transformers_version",
+                                       "model_type",
+                                       "name_or_path",
+                                       "feature_extractor_class",
+                                       NULL};
 
 static const processor *find_processor(bcam_fields *fields)
 {
@@ -64,7 +100,9 @@ static const processor *find_processor(bcam_fields *fields)
         }
     }
     if (type) {
-        bcam_fields_fail(fields, "'%.80s' is not among the image processors that are supported (docs/preprocessing.md lists them)", type);
+        bcam_fields_fail(
+            fields, "'%.80s' is not among the image processors that are supported (docs/preprocessing.md lists them)",
+            type);
     } else {
         bcam_fields_fail(fields, "it names no 'image_processor_type'");
     }
@@ -117,7 +155,8 @@ static void read_filter(bcam_fields *fields, const processor *p, bcam_recipe *ou
 /** The resize and the crop; sets what the special rules change. */
 static void read_geometry(bcam_fields *fields, const processor *p, bcam_recipe *out)
 {
-    bool square = bcam_fields_bool(fields, "default_to_square", p->square), resize = bcam_fields_bool(fields, "do_resize", true);
+    bool square = bcam_fields_bool(fields, "default_to_square", p->square),
+         resize = bcam_fields_bool(fields, "do_resize", true);
     bool crop = bcam_fields_bool(fields, "do_center_crop", p->crop);
     int height = p->square ? p->size : 0, width = p->size, crop_h = p->crop_size, crop_w = p->crop_size;
     read_size(fields, "size", square, &height, &width);
@@ -142,7 +181,7 @@ static void read_geometry(bcam_fields *fields, const processor *p, bcam_recipe *
     out->resize_to = width;
     out->resize_h = height;
     out->resize_w = width;
-    out->crop = crop;
+    out->crop = out->crop_floor = crop;
     if (out->resize == BCAM_RESIZE_SHORTER && !crop) {
         bcam_fields_fail(fields, "resizing the shorter edge without a centre crop leaves photos of different shapes");
     } else if (crop || resize) {
@@ -158,7 +197,8 @@ static void read_colors(bcam_fields *fields, const processor *p, bcam_recipe *ou
     memcpy(std, stds[p->colors], sizeof(std));
     bcam_fields_numbers(fields, "image_mean", mean, 3);
     bcam_fields_numbers(fields, "image_std", std, 3);
-    out->rescale = bcam_fields_bool(fields, "do_rescale", true) ? bcam_fields_number(fields, "rescale_factor", 1.0 / 255) : 1;
+    out->rescale =
+        bcam_fields_bool(fields, "do_rescale", true) ? bcam_fields_number(fields, "rescale_factor", 1.0 / 255) : 1;
     out->bgr = bcam_fields_bool(fields, "do_flip_channel_order", p->rule == MOBILEVIT);
     out->offset = bcam_fields_bool(fields, "rescale_offset", false) ? -1 : 0;
     bool twice = bcam_fields_bool(fields, "include_top", p->rule == EFFICIENTNET);

@@ -8,11 +8,42 @@ static const char *const known[] = {"input_size", "interpolation", "crop_pct", "
 
 /* Where weights came from, what they were trained for, how the head looks: nothing of it changes a photo. Sizes for tests are used by timm on
  * request only. */
-static const char *const harmless[] = {
-    "url", "file", "state_dict", "hf_hub_id", "hf_hub_filename", "source", "architecture", "tag", "custom_load", "test_input_size", "min_input_size",
-    "fixed_input_size", "test_crop_pct", "test_crop_mode", "test_interpolation", "num_classes", "label_offset", "label_names", "label_descriptions",
-    "pool_size", "test_pool_size", "first_conv", "classifier", "license", "description", "origin_url", "paper_name", "paper_ids", "notes",
-    "num_features", "global_pool", "model_args", "model_type", "architectures", "pretrained_cfg", NULL};
+static const char *const harmless[] = {"url",
+                                       "file",
+                                       "state_dict",
+                                       "hf_hub_id",
+                                       "hf_hub_filename",
+                                       "source",
+                                       "architecture",
+                                       "tag",
+                                       "custom_load",
+                                       "test_input_size",
+                                       "min_input_size",
+                                       "fixed_input_size",
+                                       "test_crop_pct",
+                                       "test_crop_mode",
+                                       "test_interpolation",
+                                       "num_classes",
+                                       "label_offset",
+                                       "label_names",
+                                       "label_descriptions",
+                                       "pool_size",
+                                       "test_pool_size",
+                                       "first_conv",
+                                       "classifier",
+                                       "license",
+                                       "description",
+                                       "origin_url",
+                                       "paper_name",
+                                       "paper_ids",
+                                       "notes",
+                                       "num_features",
+                                       "global_pool",
+                                       "model_args",
+                                       "model_type",
+                                       "architectures",
+                                       "pretrained_cfg",
+                                       NULL};
 
 static void read_sizes(bcam_fields *fields, const double size[3], bcam_recipe *out)
 {
@@ -22,7 +53,8 @@ static void read_sizes(bcam_fields *fields, const double size[3], bcam_recipe *o
     crop_pct = crop_pct == 0 ? 0.875 : crop_pct;
     const char *mode = bcam_fields_text(fields, "crop_mode", "center");
     if (strcmp(mode, "border") == 0) {
-        bcam_fields_fail(fields, "'crop_mode' \"border\" (the whole photo on a ground of the mean colour) is not supported");
+        bcam_fields_fail(fields,
+                         "'crop_mode' \"border\" (the whole photo on a ground of the mean colour) is not supported");
         return;
     }
     if (crop_pct < 0.01 || crop_pct > 100) {
@@ -48,7 +80,8 @@ void bcam_recipe_from_timm(bcam_fields *fields, bcam_recipe *out)
     }
     bcam_fields_only(fields, known, harmless);
     bcam_fields_numbers(fields, "input_size", size, 3);
-    if (fields->status == BCAM_OK && !(size[0] == 3 && size[1] >= 1 && size[1] <= 65536 && size[2] >= 1 && size[2] <= 65536)) {
+    if (fields->status == BCAM_OK &&
+        !(size[0] == 3 && size[1] >= 1 && size[1] <= 65536 && size[2] >= 1 && size[2] <= 65536)) {
         bcam_fields_fail(fields, "'input_size' is not a list of 3, height and width");
     }
     if (fields->status != BCAM_OK) {

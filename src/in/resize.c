@@ -59,8 +59,9 @@ static const struct filter {
     double (*weight)(double x);
     double support; /* weights are 0 farther out */
 } filters[] = {
-    [BCAM_FILTER_BOX] = {box, 0.5},         [BCAM_FILTER_BILINEAR] = {bilinear, 1.0}, [BCAM_FILTER_HAMMING] = {hamming, 1.0},
-    [BCAM_FILTER_BICUBIC] = {bicubic, 2.0}, [BCAM_FILTER_LANCZOS] = {lanczos, 3.0},
+    [BCAM_FILTER_BOX] = {box, 0.5},         [BCAM_FILTER_BILINEAR] = {bilinear, 1.0},
+    [BCAM_FILTER_HAMMING] = {hamming, 1.0}, [BCAM_FILTER_BICUBIC] = {bicubic, 2.0},
+    [BCAM_FILTER_LANCZOS] = {lanczos, 3.0},
 };
 
 /* ---- weights of one side ---- */
@@ -88,7 +89,8 @@ static int axis_taps(const axis *a, bcam_filter filter)
 static void fill_axis(axis *a, bcam_filter filter)
 {
     const struct filter *f = &filters[filter];
-    double scale = axis_scale(a), widening = fmax(scale, 1.0), support = f->support * widening, narrowing = 1.0 / widening;
+    double scale = axis_scale(a), widening = fmax(scale, 1.0), support = f->support * widening,
+           narrowing = 1.0 / widening;
     for (int i = 0; i < a->length; i++) {
         double centre = (a->at + i + 0.5) * scale, sum = 0.0;
         int first = (int)(centre - support + 0.5), end = (int)(centre + support + 0.5);
@@ -135,7 +137,8 @@ static void resize_row(const axis *a, const uint8_t *src, int column0, uint8_t *
 }
 
 /** All columns of `bytes` bytes; `src` begins with source row `row0`, its rows are `stride` bytes apart. */
-static void resize_columns(const axis *a, const uint8_t *src, int row0, size_t stride, size_t bytes, int32_t *restrict sums, uint8_t *restrict out)
+static void resize_columns(const axis *a, const uint8_t *src, int row0, size_t stride, size_t bytes,
+                           int32_t *restrict sums, uint8_t *restrict out)
 {
     for (int i = 0; i < a->length; i++, out += bytes) {
         for (size_t j = 0; j < bytes; j++) {
@@ -193,7 +196,8 @@ static void *carve(uint8_t *block, size_t *used, size_t bytes)
 /** Parts the block, or with NULL only counts its bytes. */
 static size_t lay_out(plan *p, uint8_t *block)
 {
-    size_t used = 0, columns = (size_t)(p->columns.end - p->columns.first), rows = (size_t)(p->rows.end - p->rows.first);
+    size_t used = 0, columns = (size_t)(p->columns.end - p->columns.first),
+           rows = (size_t)(p->rows.end - p->rows.first);
     for (int side = 0; side < 2; side++) {
         axis *a = side ? &p->y : &p->x;
         a->first = carve(block, &used, (size_t)a->length * sizeof(int));
@@ -202,7 +206,8 @@ static size_t lay_out(plan *p, uint8_t *block)
         a->exact = carve(block, &used, (size_t)a->taps * sizeof(double));
     }
     p->sums = carve(block, &used, (p->columns_first ? columns : (size_t)p->x.length) * 3 * sizeof(int32_t));
-    p->between = carve(block, &used, p->columns_first ? (size_t)p->y.length * columns * 3 : rows * (size_t)p->x.length * 3);
+    p->between =
+        carve(block, &used, p->columns_first ? (size_t)p->y.length * columns * 3 : rows * (size_t)p->x.length * 3);
     return used;
 }
 
@@ -238,7 +243,8 @@ static void resize_nearest(axis *x, axis *y, const uint8_t *src, uint8_t *out)
 
 static void resize_filtered(plan *p, bcam_filter filter, const uint8_t *src, uint8_t *out)
 {
-    size_t src_stride = (size_t)p->x.source * 3, out_stride = (size_t)p->x.length * 3, columns = (size_t)(p->columns.end - p->columns.first) * 3;
+    size_t src_stride = (size_t)p->x.source * 3, out_stride = (size_t)p->x.length * 3,
+           columns = (size_t)(p->columns.end - p->columns.first) * 3;
     fill_axis(&p->x, filter);
     fill_axis(&p->y, filter);
     if (p->y.source == p->y.result) { /* rows only */
@@ -268,10 +274,11 @@ static void copy_window(const axis *x, const axis *y, const uint8_t *src, uint8_
     }
 }
 
-bcam_status bcam_resize_rgb(const uint8_t *src, int sw, int sh, int dw, int dh, bcam_filter filter, int x0, int y0, int w, int h, uint8_t *out,
-                            uint8_t **scratch, size_t *scratch_capacity, bcam_error *err)
+bcam_status bcam_resize_rgb(const uint8_t *src, int sw, int sh, int dw, int dh, bcam_filter filter, int x0, int y0,
+                            int w, int h, uint8_t *out, uint8_t **scratch, size_t *scratch_capacity, bcam_error *err)
 {
-    plan p = {.x = {.source = sw, .result = dw, .at = x0, .length = w}, .y = {.source = sh, .result = dh, .at = y0, .length = h}};
+    plan p = {.x = {.source = sw, .result = dw, .at = x0, .length = w},
+              .y = {.source = sh, .result = dh, .at = y0, .length = h}};
     if (sw == dw && sh == dh) {
         copy_window(&p.x, &p.y, src, out);
         return BCAM_OK;

@@ -39,7 +39,8 @@ static bcam_status read_quoted(reader *r)
     size_t first_line = r->line;
     for (;; r->from++) {
         if (r->from == r->end) {
-            return bcam_fail(r->err, BCAM_E_INPUT, "'%s', line %zu: a quote is opened and never closed", r->path, first_line);
+            return bcam_fail(r->err, BCAM_E_INPUT, "'%s', line %zu: a quote is opened and never closed", r->path,
+                             first_line);
         }
         if (*r->from == '"' && (++r->from == r->end || *r->from != '"')) {
             break; /* a doubled quote stands for one, and is not the end */
@@ -48,8 +49,9 @@ static bcam_status read_quoted(reader *r)
         *r->to++ = *r->from;
     }
     if (!at_line_end(r) && *r->from != r->separator) {
-        return bcam_fail(r->err, BCAM_E_INPUT, "'%s', line %zu: something stands behind a closing quote; double the quotes inside a cell", r->path,
-                         r->line);
+        return bcam_fail(r->err, BCAM_E_INPUT,
+                         "'%s', line %zu: something stands behind a closing quote; double the quotes inside a cell",
+                         r->path, r->line);
     }
     return BCAM_OK;
 }
@@ -129,7 +131,8 @@ bcam_status bcam_table_read(const char *path, char separator, bcam_table *out, b
     if (status != BCAM_OK) {
         return status;
     }
-    reader r = {.path = path, .separator = separator, .from = text, .end = text + bytes, .to = text, .line = 1, .err = err};
+    reader r = {
+        .path = path, .separator = separator, .from = text, .end = text + bytes, .to = text, .line = 1, .err = err};
     status = read_rows(&r, out);
     if (status == BCAM_OK && out->rows > 0) {
         out->cell = bcam_alloc(out->rows, sizeof(*out->cell));

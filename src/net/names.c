@@ -72,6 +72,43 @@ static bcam_status make_paths(bcam_net *net)
     return BCAM_OK;
 }
 
+/* ---- which values are pictures: (N,C,H,W) with more than one pixel ---- */
+
+/* A copy that leaves every axis where it is: a slice, a pad, a part of a concat along channels. */
+static bool keeps_axes(const bcam_copy_attr *copy)
+{
+    for (int a = 0; a < 4; a++)
+        if (copy->axis[a] != a)
+            return false;
+    return !copy->reshape;
+}
+
+/* Convolutions and pools make pictures; other verbs hand them on, but for those that change what the axes mean. */
+static bool makes_picture(const bcam_net *net, const bcam_step *step)
+{
+    if (step->verb == BCAM_VERB_CONV || step->verb == BCAM_VERB_POOL)
+        return true;
+    bool hands_on = step->verb == BCAM_VERB_NORM || step->verb == BCAM_VERB_UNARY || step->verb == BCAM_VERB_BINARY ||
+                    (step->verb == BCAM_VERB_COPY && keeps_axes(&step->u.copy));
+    for (int i = 0; hands_on && i < BCAM_MAX_IN; i++)
+        if (step->in[i] >= 0 && net->spatial[step->in[i]])
+            return true;
+    return false;
+}
+
+static bcam_status mark_spatial(bcam_net *net)
+{
+    net->spatial = bcam_alloc(net->plan.value_count, sizeof *net->spatial);
+    if (!net->spatial)
+        return BCAM_E_MEMORY;
+    for (size_t s = 0; s < net->plan.step_count; s++) {
+        int y = net->plan.steps[s].out[0];
+        const bcam_value *v = &net->plan.values[y];
+        net->spatial[y] = v->rank == 4 && v->dim[2] * v->dim[3] > 1 && makes_picture(net, &net->plan.steps[s]);
+    }
+    return BCAM_OK;
+}
+
 /* ---- edges ---- */
 
 static int photo_value(const bcam_net *net, const char *tensor)
@@ -112,6 +149,8 @@ bcam_status bcam_names_prepare(bcam_net *net, bcam_error *err)
     bcam_name_map makers = {0};
     net->paths = bcam_alloc((size_t)net->graph->node_count + 1, sizeof *net->paths);
     bcam_status status = net->paths ? make_paths(net) : BCAM_E_MEMORY;
+    if (status == BCAM_OK)
+        status = mark_spatial(net);
     if (status == BCAM_OK)
         status = make_edges(net, &makers);
     bcam_map_fini(&makers);
@@ -179,6 +218,11 @@ static bcam_status accept(const bcam_net *net, const char *name, found f, bcam_t
     if (v->rank != 4)
         return bcam_fail(err, BCAM_E_LAYER, "layer '%s' ('%s') has no rows and columns any more (rank %d); choose one before the head, see `batchcam inspect`",
                          name, f.tensor, v->rank);
+    for (size_t s = 0; s < net->plan.step_count; s++) {
+        const bcam_step *step = &net->plan.steps[s];
+        if (step->out[0] == f.value && step->verb == BCAM_VERB_COPY && !step->u.copy.reshape && !keeps_axes(&step->u.copy))
+            return bcam_fail(err, BCAM_E_LAYER, "layer '%s' ('%s') is transposed: its axes are not (N,C,H,W); choose the one before it", name, f.tensor);
+    }
     snprintf(out->name, sizeof out->name, "%s", name);
     snprintf(out->tensor, sizeof out->tensor, "%s", f.tensor);
     out->value = f.value;
@@ -271,28 +315,16 @@ static bcam_status resolve(const bcam_net *net, const char *name, bcam_target *o
 
 /* ---- all of them, and the default ---- */
 
-/* Whether a step keeps rows and columns where they are; a transposed copy has them elsewhere, a reshaped one has none. */
-static bool keeps_axes(const bcam_step *step)
-{
-    if (step->verb != BCAM_VERB_COPY)
-        return true;
-    for (int a = 0; a < 4; a++)
-        if (step->u.copy.axis[a] != a)
-            return false;
-    return !step->u.copy.reshape;
-}
-
 /* All steps of the plan lead to the score. Values that already hold one map per class (SqueezeNet's last convolution) belong to the head. */
 static int default_value(const bcam_net *net)
 {
     int best = -1, fallback = -1;
     for (size_t s = 0; s < net->plan.step_count; s++) {
         int y = net->plan.steps[s].out[0];
-        const bcam_value *v = &net->plan.values[y];
-        if (v->rank != 4 || v->dim[2] * v->dim[3] < 2 || !keeps_axes(&net->plan.steps[s]))
+        if (!net->spatial[y])
             continue;
         fallback = y;
-        if (v->dim[1] != net->info.class_count)
+        if (net->plan.values[y].dim[1] != net->info.class_count)
             best = y;
     }
     return best >= 0 ? best : fallback;
@@ -328,8 +360,7 @@ bcam_status bcam_net_candidates(const bcam_net *net, bcam_candidate **out, size_
     *count = 0;
     for (size_t e = 0; e < net->edge_count; e++) {
         const bcam_edge *edge = &net->edges[e];
-        const bcam_value *v = edge->value < 0 ? NULL : &net->plan.values[edge->value];
-        bool known = !v || v->rank != 4 || v->dim[2] * v->dim[3] < 2;
+        bool known = edge->value < 0 || !net->spatial[edge->value];
         for (size_t i = 0; !known && i < *count; i++)
             known = list[i].target.value == edge->value;
         if (known || name_value(net, edge, &list[*count].target) != BCAM_OK)

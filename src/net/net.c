@@ -213,6 +213,7 @@ void bcam_net_close(bcam_net **net)
     bcam_free((*net)->needed);
     bcam_free((*net)->paths);
     bcam_free((*net)->edges);
+    bcam_free((*net)->spatial);
     bcam_free(*net);
     *net = NULL;
 }

@@ -21,6 +21,7 @@ struct bcam_net {
     const char **paths; /* by node: the module it belongs to, "layer4.2.conv3"; "" where none is known */
     bcam_edge *edges;
     size_t edge_count;
+    bool *spatial;      /* by value: (N,C,H,W) with more than one pixel */
     int score_maker; /* node that makes the logits */
     const char *score; /* their tensor */
 };

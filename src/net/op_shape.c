@@ -397,9 +397,9 @@ static bcam_status concat_dims(bcam_lower *lo, const bcam_node *node, int *axis,
 /* One copy for each input into its part of the output. */
 bcam_status bcam_op_concat(bcam_lower *lo, const bcam_node *node, bcam_error *err)
 {
-    int axis, rank;
+    int axis, rank = 0;
     int64_t dim[BCAM_MAX_RANK], at = 0;
-    bool batched;
+    bool batched = false;
     bcam_status status = concat_dims(lo, node, &axis, &rank, dim, &batched, err);
     if (status == BCAM_OK && node->input_count == 1)
         return bcam_bind(lo, node, bcam_in(lo, node, 0), err);

@@ -82,7 +82,7 @@ bcam_status bcam_jpeg_encode(const uint8_t *rgb, int height, int width, int qual
 
 typedef struct bcam_runjson bcam_runjson; /* a JSON object being built */
 bcam_runjson *bcam_runjson_open(void); /* NULL when memory is out; the setters then do nothing and text() returns NULL */
-void bcam_runjson_string(bcam_runjson *json, const char *path, const char *value); /* path "model.sha256": nested objects are made */
+void bcam_runjson_string(bcam_runjson *json, const char *path, const char *value); /* path "model.sha256", "layers.0.name": objects are made on the way, and arrays where a part is a number */
 void bcam_runjson_number(bcam_runjson *json, const char *path, double value);
 void bcam_runjson_bool(bcam_runjson *json, const char *path, bool value);
 void bcam_runjson_append(bcam_runjson *json, const char *path, const char *value); /* to an array of strings */

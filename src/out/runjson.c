@@ -1,5 +1,6 @@
 /* runjson.c - run.json: building it, stamping it, recognising it. The only file of out/ that knows cJSON. */
 #include <cjson/cJSON.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "out/writer.h"
@@ -21,17 +22,57 @@ bcam_runjson *bcam_runjson_open(void)
     return json;
 }
 
-/* The object that "a.b.c" lies in; *key receives "c". Objects on the way are made. */
+static bool is_number(const char *name)
+{
+    size_t digits = strspn(name, "0123456789");
+    return digits > 0 && digits < 7 && name[digits] == '\0';
+}
+
+/* What an object has under a name, or an array at a number; NULL: nothing yet, or the one where the other belongs. */
+static cJSON *look_up(const cJSON *at, const char *key)
+{
+    if (is_number(key))
+        return cJSON_IsArray(at) ? cJSON_GetArrayItem(at, atoi(key)) : NULL;
+    return cJSON_IsObject(at) ? cJSON_GetObjectItemCaseSensitive(at, key) : NULL;
+}
+
+/* Takes `value` over where it returns true. What was there is replaced; an array grows by one element at a time. */
+static bool set(cJSON *at, const char *key, cJSON *value)
+{
+    if (is_number(key)) {
+        int index = atoi(key), count = cJSON_IsArray(at) ? cJSON_GetArraySize(at) : -1;
+        return index < count ? cJSON_ReplaceItemInArray(at, index, value) : index == count && cJSON_AddItemToArray(at, value);
+    }
+    if (!cJSON_IsObject(at))
+        return false;
+    cJSON_DeleteItemFromObjectCaseSensitive(at, key);
+    return cJSON_AddItemToObject(at, key, value);
+}
+
+/* The array (where the next part of the path is a number) or object under a name, made where it is missing. */
+static cJSON *enter(cJSON *at, const char *key, bool array)
+{
+    cJSON *inner = look_up(at, key);
+    if (inner)
+        return (array ? cJSON_IsArray(inner) : cJSON_IsObject(inner)) ? inner : NULL;
+    inner = array ? cJSON_CreateArray() : cJSON_CreateObject();
+    if (inner && !set(at, key, inner)) {
+        cJSON_Delete(inner);
+        inner = NULL;
+    }
+    return inner;
+}
+
+/* The object or array that "a.0.b" lies in; *key receives "b". Those on the way are made. */
 static cJSON *descend(bcam_runjson *json, const char *path, const char **key)
 {
     cJSON *at = json->root;
     for (const char *dot; at && (dot = strchr(path, '.')); path = dot + 1) {
-        char *name = bcam_strndup(path, (size_t)(dot - path));
-        cJSON *inner = name ? cJSON_GetObjectItemCaseSensitive(at, name) : NULL;
-        if (name && !inner)
-            inner = cJSON_AddObjectToObject(at, name);
+        size_t next = strcspn(dot + 1, ".");
+        char *name = bcam_strndup(path, (size_t)(dot - path)), *after = bcam_strndup(dot + 1, next);
+        at = name && after ? enter(at, name, is_number(after)) : NULL;
         bcam_free(name);
-        at = cJSON_IsObject(inner) ? inner : NULL;
+        bcam_free(after);
     }
     *key = path;
     return at;
@@ -42,9 +83,7 @@ static void put(bcam_runjson *json, const char *path, cJSON *value)
 {
     const char *key;
     cJSON *at = value && json ? descend(json, path, &key) : NULL;
-    if (at)
-        cJSON_DeleteItemFromObjectCaseSensitive(at, key);
-    if (!at || !cJSON_AddItemToObject(at, key, value)) {
+    if (!at || !set(at, key, value)) {
         cJSON_Delete(value);
         if (json)
             json->failed = true;

@@ -137,7 +137,7 @@ char *bcam_job_json(const bcam_job *job, const char *status, const char *why)
 {
     bcam_runjson *json = bcam_runjson_open();
     bcam_runjson_string(json, "program", "batchcam");
-    bcam_runjson_string(json, "version", bcam_version());
+    bcam_runjson_string(json, "version", BCAM_VERSION_STRING);
     bcam_runjson_string(json, "status", status);
     if (*why)
         bcam_runjson_string(json, "message", why);

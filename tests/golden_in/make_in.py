@@ -291,13 +291,12 @@ def make_shared(root):
     for file in files:
         result = decoded(file.read_bytes())
         outcome = DIFFERENT.get(file.name, "ok" if result else "refused")
-        if outcome == "refused" or result is None:
+        if outcome == "refused" or file.name in DIFFERENT:
             rows.append((file.relative_to(images), outcome, 0, 0, "-", "-"))
             continue
         rgb = result[0]
-        known = file.name not in DIFFERENT
-        rows.append((file.relative_to(images), "ok", rgb.shape[1], rgb.shape[0], sha(rgb.tobytes()) if known else "-",
-                     sha(np.array(crop(Image.fromarray(rgb))).tobytes()) if known else "-"))
+        rows.append((file.relative_to(images), "ok", rgb.shape[1], rgb.shape[0], sha(rgb.tobytes()),
+                     sha(np.array(crop(Image.fromarray(rgb))).tobytes())))
     write_rows("shared.tsv", rows)
 
 
