@@ -1,10 +1,14 @@
-/* cli.h - what the files of the command share. The command knows the library by batchcam.h alone. */
+/* cli.h - the rows of commands and options, which all files here know: options stand in one table per command, and parser, both helps, manual and
+ * completion are made from it. The command knows the library by batchcam.h alone. */
 #ifndef BCAM_CLI_H
 #define BCAM_CLI_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "batchcam.h"
 
-#include "options.h"
+#define CLI_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 enum cli_exit {
     CLI_DONE = 0,
@@ -13,7 +17,24 @@ enum cli_exit {
     CLI_AGAIN = 75  /* stopped, but worth running again (sysexits' EX_TEMPFAIL) */
 };
 
-/** One command: a row of main.c's table. `run` gets argv with the command's name in argv[0] and returns the exit status. */
+typedef struct cli_option cli_option;
+
+/** Stores an option's value (NULL for one that takes none) into its field. False: `why` says why not. */
+typedef bool (*cli_setter)(const cli_option *option, void *field, const char *value, char *why, size_t size);
+
+struct cli_option {
+    char letter;          /* 0: none */
+    const char *name;     /* "output" */
+    const char *argument; /* "DIR"; NULL: takes none. FILE and DIR are completed as such */
+    const char *fallback; /* what holds without it, for help; NULL: nothing to say */
+    const char *brief;    /* -h */
+    const char *teach;    /* --help and the manual, after `brief`; NULL: brief says it all */
+    const char *choices;  /* words with spaces between, for completion and cli_set_choice; NULL: anything */
+    cli_setter set;
+    size_t offset; /* of its field in the command's settings */
+};
+
+/** One command: a row of the table in commands.c. `run` gets argv with the command's name in argv[0] and returns the exit status. */
 typedef struct cli_command {
     const char *name;
     const char *usage; /* its operands */
@@ -25,21 +46,6 @@ typedef struct cli_command {
     int (*run)(int argc, char **argv);
 } cli_command;
 
-extern const cli_command cli_cmd_run, cli_cmd_inspect, cli_cmd_selftest, cli_cmd_help, cli_cmd_version;
-
-/** All commands, in the order in which help lists them. */
-const cli_command *const *cli_commands(size_t *count);
-const cli_command *cli_command_find(const char *name); /* NULL: none */
-
-/** Prints "batchcam: …" to stderr. */
-void cli_message(const char *format, ...) BCAM_PRINTF(1, 2);
-/** Reports a word that is not known: "batchcam: unknown command 'rnu'; did you mean 'run'?". Returns CLI_USAGE. */
-int cli_unknown(const char *what, const char *word, const char *const *known, size_t count);
-/** The exit status for what a call of the library returned. */
-int cli_exit_status(bcam_status status);
-/** Reports a failed call of the library, on stdout too where JSON lines are wanted. Returns `exit_status`. */
-int cli_failed(bcam_status status, const bcam_error *err, bool json, int exit_status);
-/** Says where help is after wrong usage. Returns CLI_USAGE. */
-int cli_usage_hint(const cli_command *command);
+extern const cli_command cli_cmd_run, cli_cmd_inspect, cli_cmd_selftest, cli_cmd_version;
 
 #endif

@@ -3,8 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli.h"
 #include "json.h"
+#include "message.h"
+#include "options.h"
 
 typedef struct inspect_settings {
     bool json;

@@ -5,8 +5,9 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-#include "cli.h"
 #include "json.h"
+#include "message.h"
+#include "options.h"
 #include "progress.h"
 
 typedef struct run_settings {
@@ -19,24 +20,23 @@ typedef struct run_settings {
 
 /* Choices whose places are the library's own numbers. */
 #define ACTIVATIONS "auto softmax sigmoid none"
-#define PRECISIONS "auto fp32"
+#define PRECISIONS "auto fp32 tf32 bf16 fp16"
 #define SIZES "input native"
 #define DTYPES "float32 float16 uint8"
 _Static_assert(BCAM_ACTIVATION_SOFTMAX == 1 && BCAM_ACTIVATION_SIGMOID == 2 && BCAM_ACTIVATION_NONE == 3,
                "see ACTIVATIONS");
-_Static_assert(BCAM_PRECISION_AUTO == 0 && BCAM_PRECISION_FP32 == 1, "see PRECISIONS");
 _Static_assert(BCAM_SIZE_INPUT == 0 && BCAM_SIZE_NATIVE == 1, "see SIZES");
 _Static_assert(BCAM_F32 == 0 && BCAM_F16 == 1 && BCAM_U8 == 2, "see DTYPES");
 
+/* The library's numbers have fp64 among them, which is for self-tests. */
 static bool set_precision(const cli_option *option, void *field, const char *value, char *why, size_t size)
 {
-    static const char *const later[] = {"tf32", "bf16", "fp16"};
-    for (size_t i = 0; i < CLI_COUNT(later); i++)
-        if (!strcmp(value, later[i])) {
-            snprintf(why, size, "--precision %s is not in this version: it computes in fp32", value);
-            return false;
-        }
-    return cli_set_choice(option, field, value, why, size);
+    static const int numbers[] = {BCAM_PRECISION_AUTO, BCAM_PRECISION_FP32, BCAM_PRECISION_TF32, BCAM_PRECISION_BF16, BCAM_PRECISION_FP16};
+    int place;
+    if (!cli_set_choice(option, &place, value, why, size))
+        return false;
+    *(int *)field = numbers[place];
+    return true;
 }
 
 #define FIELD(member) offsetof(run_settings, member)
@@ -59,7 +59,7 @@ static const cli_option options[] = {
      "or number; FILE.csv with classes per photo. Several give the union, each class once.",
      "top1 top5 label", cli_set_list, FIELD(targets)},
     {0, "names", "FILE", NULL, "class names, one a line, in the model's order",
-     "A line may begin with a WordNet synset; a Hugging Face config.json is read too. Without it: the model's metadata, names.txt beside the "
+     "A line may begin with a WordNet synset; a Hugging Face config.json is read too. Without it: names.txt beside the "
      "model, or numbers.",
      NULL, cli_set_text, FIELD(names)},
     {0, "preset", "NAME", "a file beside the model, else torchvision", "how photos become the network's input",
@@ -71,9 +71,11 @@ static const cli_option options[] = {
      FIELD(preprocess)},
     {0, "activation", "NAME", "what the model ends with", "how probabilities are made: softmax, sigmoid or none",
      "The explained score is the logit in every case.", ACTIVATIONS, cli_set_choice, FIELD(activation)},
-    {0, "device", "NAME", "auto", "auto, cpu or reference", "reference is plain C: slow, for checking.",
-     "auto cpu reference", cli_set_text, FIELD(device)},
-    {0, "precision", "NAME", "fp32", "fp32 is the only one so far", NULL, PRECISIONS, set_precision, FIELD(precision)},
+    {0, "device", "NAME", "auto", "auto, cpu, cuda or reference",
+     "auto takes CUDA where there is a card and says so, else the CPU. cuda:1 is the second card. reference is plain C: slow, for checking.",
+     "auto cpu cuda reference", cli_set_text, FIELD(device)},
+    {0, "precision", "NAME", "fp32 on the CPU, tf32 on CUDA", "fp32, tf32, bf16 or fp16; the CPU has fp32 alone", NULL, PRECISIONS, set_precision,
+     FIELD(precision)},
     {0, "batch", "N", "chosen from the machine", "photos computed at once", NULL, NULL, cli_set_int, FIELD(batch)},
     {0, "threads", "N", "all cores", "threads in all", NULL, NULL, cli_set_int, FIELD(threads)},
     {0, "deterministic", NULL, NULL, "choose no algorithm by timing",

@@ -2,8 +2,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "cli.h"
 #include "json.h"
+#include "message.h"
+#include "options.h"
 
 typedef struct selftest_settings {
     const char *device;
@@ -16,7 +17,7 @@ typedef struct selftest_settings {
 #define FIELD(member) offsetof(selftest_settings, member)
 
 static const cli_option options[] = {
-    {0, "device", "NAME", "auto", "which device is checked: auto, cpu or reference", NULL, "auto cpu reference",
+    {0, "device", "NAME", "auto", "which device is checked: auto, cpu, cuda or reference", NULL, "auto cpu cuda reference",
      cli_set_text, FIELD(device)},
     {0, "seed", "N", "from the clock", "the random inputs' seed, to repeat a run", NULL, NULL, cli_set_seed,
      FIELD(seed)},

@@ -1,10 +1,15 @@
-/* help.c - help as text, 79 columns wide. */
+/* help.c - help as text, 79 columns wide. The parser stands on it, and the table of commands above both: whoever has the table hands it in. */
 #include <string.h>
 
-#include "cli.h"
 #include "help.h"
 
 enum { WIDTH = 79, OPTION_COLUMN = 29 };
+
+const cli_option cli_common_options[2] = {
+    [CLI_COMMON_SHORT] = {'h', NULL, NULL, NULL, "show the options in short", NULL, NULL, NULL, 0},
+    [CLI_COMMON_LONG] = {0, "help", NULL, NULL, "explain the command and every option, with examples", NULL, NULL, NULL,
+                         0},
+};
 
 const char cli_about[] =
     "batchcam explains every photo of a data set: a Grad-CAM heatmap per photo and class, an index, a report.";
@@ -117,10 +122,8 @@ void cli_help_long(FILE *file, const cli_command *command)
         fprintf(file, "  %2s  %s\n", cli_exit_statuses[i][0], cli_exit_statuses[i][1]);
 }
 
-void cli_help_all(FILE *file)
+void cli_help_all(FILE *file, const cli_command *const *commands, size_t count)
 {
-    size_t count = 0;
-    const cli_command *const *commands = cli_commands(&count);
     fprintf(file, "Usage: batchcam COMMAND [options] ...\n\n");
     wrap(file, cli_about, 0, 0);
     fprintf(file, "\nCommands:\n");

@@ -8,18 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
 #include "help.h"
+#include "message.h"
+#include "options.h"
 
 #define MAX_OPTIONS 48
 #define LONG_BASE 256 /* getopt's value of the option in row i is LONG_BASE + i */
-
-enum { COMMON_SHORT, COMMON_LONG };
-
-const cli_option cli_common_options[2] = {
-    [COMMON_SHORT] = {'h', NULL, NULL, NULL, "show the options in short", NULL, NULL, NULL, 0},
-    [COMMON_LONG] = {0, "help", NULL, NULL, "explain the command and every option, with examples", NULL, NULL, NULL, 0},
-};
 
 /* ---- setters ---- */
 
@@ -149,32 +143,6 @@ bool cli_set_choice(const cli_option *option, void *field, const char *value, ch
     return false;
 }
 
-/* ---- "did you mean" ---- */
-
-size_t cli_distance(const char *a, const char *b)
-{
-    enum { LONGEST = 63 };
-    size_t n = strlen(a), m = strlen(b);
-    if (n > LONGEST || m > LONGEST)
-        return SIZE_MAX;
-    unsigned char rows[3][LONGEST + 1]; /* the last two rows of the table of distances, and the one being made */
-    for (size_t j = 0; j <= m; j++)
-        rows[0][j] = (unsigned char)j;
-    for (size_t i = 1; i <= n; i++) {
-        unsigned char *row = rows[i % 3], *last = rows[(i + 2) % 3], *before = rows[(i + 1) % 3];
-        row[0] = (unsigned char)i;
-        for (size_t j = 1; j <= m; j++) {
-            unsigned best = last[j - 1] + (a[i - 1] != b[j - 1] ? 1u : 0u);
-            best = best < last[j] + 1u ? best : last[j] + 1u;
-            best = best < row[j - 1] + 1u ? best : row[j - 1] + 1u;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1u < best)
-                best = before[j - 2] + 1u;
-            row[j] = (unsigned char)best;
-        }
-    }
-    return rows[n % 3][m];
-}
-
 /* ---- the parser ---- */
 
 typedef struct tables {
@@ -186,7 +154,7 @@ static void make_tables(const cli_command *command, tables *out)
 {
     size_t at = 0, count = 0;
     out->letters[at++] = ':'; /* a missing argument is told apart from an unknown option */
-    out->letters[at++] = cli_common_options[COMMON_SHORT].letter;
+    out->letters[at++] = cli_common_options[CLI_COMMON_SHORT].letter;
     for (size_t i = 0; i < command->option_count && i < MAX_OPTIONS; i++) {
         const cli_option *row = &command->options[i];
         if (row->letter) {
@@ -198,7 +166,7 @@ static void make_tables(const cli_command *command, tables *out)
             (struct option){row->name, row->argument ? required_argument : no_argument, NULL, LONG_BASE + (int)i};
     }
     out->names[count++] =
-        (struct option){cli_common_options[COMMON_LONG].name, no_argument, NULL, LONG_BASE + MAX_OPTIONS};
+        (struct option){cli_common_options[CLI_COMMON_LONG].name, no_argument, NULL, LONG_BASE + MAX_OPTIONS};
     out->names[count] = (struct option){0};
     out->letters[at] = 0;
 }
@@ -232,7 +200,7 @@ static void report_unknown(const cli_command *command, const char *given)
     size_t count = 0;
     for (; count < command->option_count; count++)
         snprintf(text[count], sizeof text[count], "--%s", command->options[count].name);
-    snprintf(text[count], sizeof text[count], "--%s", cli_common_options[COMMON_LONG].name);
+    snprintf(text[count], sizeof text[count], "--%s", cli_common_options[CLI_COMMON_LONG].name);
     for (size_t i = 0; i <= count; i++)
         known[i] = text[i];
     cli_unknown("option", given, known, count + 1);
@@ -245,7 +213,7 @@ static int report_refused(const cli_command *command, const char *word)
     char given[128];
     snprintf(given, sizeof given, "%.*s", (int)strcspn(word, "="), word);
     if (optopt >= LONG_BASE) /* getopt knows the option: what it refuses is the value */
-        cli_message("--%s takes no value", row ? row->name : cli_common_options[COMMON_LONG].name);
+        cli_message("--%s takes no value", row ? row->name : cli_common_options[CLI_COMMON_LONG].name);
     else if (strncmp(given, "--", 2) != 0)
         cli_message("unknown option '-%c'", optopt);
     else if (!report_ambiguous(command, given))
@@ -268,7 +236,7 @@ bool cli_parse(const cli_command *command, int argc, char **argv, void *settings
     opterr = 0;
     optind = 0; /* glibc: start over, at argv[1] */
     for (int value; (value = getopt_long(argc, argv, t.letters, t.names, NULL)) != -1;) {
-        if (value == cli_common_options[COMMON_SHORT].letter || value == LONG_BASE + MAX_OPTIONS) {
+        if (value == cli_common_options[CLI_COMMON_SHORT].letter || value == LONG_BASE + MAX_OPTIONS) {
             if (value == LONG_BASE + MAX_OPTIONS)
                 cli_help_long(stdout, command);
             else

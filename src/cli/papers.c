@@ -1,8 +1,8 @@
 /* papers.c - the manual page (roff) and the completion script (bash), from the same tables as the help. */
 #include <string.h>
 
-#include "cli.h"
 #include "help.h"
+#include "papers.h"
 
 /* ---- manual page ---- */
 
@@ -69,10 +69,8 @@ static void man_command(FILE *file, const cli_command *command)
         man_option(file, &cli_common_options[i]);
 }
 
-void cli_help_man(FILE *file)
+void cli_help_man(FILE *file, const cli_command *const *commands, size_t count)
 {
-    size_t count = 0;
-    const cli_command *const *commands = cli_commands(&count);
     fprintf(
         file,
         ".TH BATCHCAM 1 \"\" \"batchcam %s\" \"User Commands\"\n.SH NAME\nbatchcam \\- explain every photo of a data set\n",
@@ -133,10 +131,8 @@ static void bash_names(FILE *file, const cli_command *command)
     fputs("\" ;;\n", file);
 }
 
-void cli_help_bash(FILE *file)
+void cli_help_bash(FILE *file, const cli_command *const *commands, size_t count)
 {
-    size_t count = 0;
-    const cli_command *const *commands = cli_commands(&count);
     fputs("# Completion of batchcam for bash, written by `batchcam help --bash`.\n"
           "_batchcam()\n{\n"
           "    local now=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words=\n"

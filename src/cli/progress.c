@@ -9,8 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli.h"
 #include "json.h"
+#include "message.h"
 #include "progress.h"
 
 #define LINE_SECONDS 5.0 /* between lines where there is no terminal */

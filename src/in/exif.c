@@ -3,6 +3,7 @@
 
 #include <libexif/exif-data.h>
 
+#include "in/exif.h"
 #include "in/photo.h"
 
 int bcam_exif_orientation(const uint8_t *tiff, size_t bytes)

@@ -10,7 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "in/list.h"
+#include "in/folder.h"
+#include "in/suffix.h"
 
 #define MAX_DEPTH 256
 

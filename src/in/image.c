@@ -1,12 +1,13 @@
 /* image.c - a file becomes a photo: opening without surprises, telling the kind by content, handing over to its decoder. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "in/decode.h"
+#include "in/exif.h"
 #include "in/photo.h"
 
 #define DEFAULT_FILE_BYTES ((int64_t)1 << 30)
@@ -16,45 +17,6 @@ const char *bcam_outcome_name(bcam_outcome outcome)
     static const char *const names[BCAM_OUTCOME_COUNT] = {"ok",          "missing",   "unreadable",
                                                           "unsupported", "too_large", "no_label"};
     return (unsigned)outcome < BCAM_OUTCOME_COUNT ? names[outcome] : "?";
-}
-
-bcam_outcome bcam_photo_refuse(bcam_photo *photo, bcam_outcome outcome, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(photo->message, sizeof(photo->message), format, args);
-    va_end(args);
-    return outcome;
-}
-
-bool bcam_buffer_reserve(uint8_t **buffer, size_t *capacity, size_t bytes)
-{
-    if (bytes <= *capacity) {
-        return true;
-    }
-    bcam_free(*buffer); /* freed first: two large photos need not exist at once */
-    *buffer = bcam_alloc(bytes, 1);
-    *capacity = *buffer ? bytes : 0;
-    return *buffer != NULL;
-}
-
-bcam_outcome bcam_photo_reserve(bcam_photo *photo, int64_t width, int64_t height, int64_t max_pixels)
-{
-    if (width < 1 || height < 1 || width > INT32_MAX || height > INT32_MAX) {
-        return bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "its header says %lld x %lld pixels", (long long)width,
-                                 (long long)height);
-    }
-    if (width > max_pixels / height) {
-        return bcam_photo_refuse(photo, BCAM_OUTCOME_TOO_LARGE, "%lld x %lld pixels, more than the limit of %lld",
-                                 (long long)width, (long long)height, (long long)max_pixels);
-    }
-    if (!bcam_buffer_reserve(&photo->rgb, &photo->capacity, (size_t)width * (size_t)height * 3)) {
-        return bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "out of memory for %lld x %lld pixels",
-                                 (long long)width, (long long)height);
-    }
-    photo->width = photo->stored_width = (int)width;
-    photo->height = photo->stored_height = (int)height;
-    return BCAM_OUTCOME_OK;
 }
 
 /* ---- which kind of file ---- */

@@ -9,6 +9,8 @@
 #include <jerror.h>
 #include <jpeglib.h>
 
+#include "in/decode.h"
+#include "in/exif.h"
 #include "in/photo.h"
 
 #define MAX_SCANS 100 /* a small file can hold thousands of scans over one big picture, each as costly as a decode */

@@ -1,10 +1,11 @@
 /* list.c - what a user gives on the command line becomes photos, one after the other: single files, lists (rows.c) and folders (folder.c). */
-#include "in/list.h"
-
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+
+#include "in/folder.h"
+#include "in/rows.h"
 
 typedef enum source_kind { SOURCE_FILE, SOURCE_LIST, SOURCE_FOLDER } source_kind;
 
@@ -21,18 +22,6 @@ struct bcam_list {
     char *path, *shown, *first; /* the strings of the last item */
     bcam_list_counts counts;
 };
-
-bool bcam_is_photo_name(const char *name)
-{
-    static const char *const suffixes[] = {"jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"};
-    const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && i < BCAM_COUNT(suffixes); i++) {
-        if (strcasecmp(dot + 1, suffixes[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static bool is_list_name(const char *path)
 {

@@ -7,6 +7,8 @@
 
 #include <png.h>
 
+#include "in/decode.h"
+#include "in/exif.h"
 #include "in/photo.h"
 
 typedef struct png_job {

@@ -4,9 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "in/recipe.h"
-
-const char *const bcam_filter_names[] = {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos", NULL};
+#include "in/recipe_files.h"
+#include "in/recipe_parts.h"
 
 /* ---- presets ---- */
 
@@ -63,14 +62,6 @@ static const preset *find_preset(const char *name)
 }
 
 /* ---- batchcam's own file ---- */
-
-void bcam_recipe_check_size(bcam_fields *fields, const bcam_recipe *recipe, int height, int width)
-{
-    if (height != recipe->height || width != recipe->width) {
-        bcam_fields_fail(fields, "it makes photos of %d x %d (height x width), and the model takes %d x %d", height,
-                         width, recipe->height, recipe->width);
-    }
-}
 
 /** A number, or a fraction as text: "1/255". */
 static double read_rescale(bcam_fields *fields, double fallback)

@@ -1,7 +1,8 @@
 /* recipe_hf.c - a Hugging Face preprocessor_config.json: what the image processor that it names would do, with resizing by Pillow. */
 #include <string.h>
 
-#include "in/recipe.h"
+#include "in/recipe_files.h"
+#include "in/recipe_parts.h"
 
 typedef enum rule {
     PLAIN,

@@ -2,7 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "in/recipe.h"
+#include "in/recipe_files.h"
+#include "in/recipe_parts.h"
 
 static const char *const known[] = {"input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std", NULL};
 

@@ -2,7 +2,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "in/list.h"
+#include "in/rows.h"
+#include "in/suffix.h"
 
 #define MAX_BYTES ((size_t)1 << 30)
 

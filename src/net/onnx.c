@@ -1,348 +1,8 @@
-/* onnx.c - opens an ONNX file and reads what stands around its graph: operator sets, producer, metadata. */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
+/* onnx.c - what one asks of a graph that is read. It knows no file: reading one stands on it (onnx_open.c and the files below that),
+ * and lowering needs nothing else. */
 #include <string.h>
-#include <unistd.h>
 
-#include "net/onnx_read.h"
-
-enum { OPSET_FIRST = 7, OPSET_LAST = 21 };
-
-bcam_status bcam_read_fail(const bcam_reader *reader, bcam_status code, const char *format, ...)
-{
-    char text[896];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    return bcam_fail(reader->err, code, "%.120s: %s", bcam_path_base(reader->graph->path), text);
-}
-
-bcam_status bcam_read_end(const bcam_reader *reader, const bcam_wire *wire, const char *what)
-{
-    if (!wire->problem) {
-        return BCAM_OK;
-    }
-    return bcam_read_fail(reader, BCAM_E_MODEL, "damaged at byte %zu, in %s: %s; fetch or export the file again",
-                          (size_t)(wire->at - reader->graph->file), what, wire->problem);
-}
-
-void *bcam_read_alloc(bcam_reader *reader, size_t count, size_t size)
-{
-    void *block = bcam_pool_alloc(&reader->graph->pool, count ? count : 1, size);
-    if (!block) {
-        bcam_fail_memory(reader->err, count * size, "the model's graph");
-    }
-    return block;
-}
-
-static bool has_zero(const bcam_field *field)
-{
-    return field->size && memchr(field->bytes, 0, field->size);
-}
-
-bcam_status bcam_read_text(bcam_reader *reader, const bcam_field *field, const char *what, const char **out)
-{
-    if (has_zero(field)) {
-        return bcam_read_fail(reader, BCAM_E_MODEL, "%s at byte %zu has a zero byte in it", what,
-                              (size_t)(field->bytes - reader->graph->file));
-    }
-    *out = bcam_pool_strndup(&reader->graph->pool, field->size ? (const char *)field->bytes : "", field->size);
-    return *out ? BCAM_OK : bcam_fail_memory(reader->err, field->size + 1, "a name in the model");
-}
-
-bcam_status bcam_read_pair(bcam_reader *reader, const bcam_field *field, bcam_pair *out)
-{
-    bcam_field sub, key = {0}, value = {0};
-    bcam_wire wire = bcam_wire_open(field->bytes, field->size);
-    while (bcam_wire_next(&wire, &sub)) {
-        if (sub.key == BCAM_BYTES(1)) {
-            key = sub;
-        } else if (sub.key == BCAM_BYTES(2)) {
-            value = sub;
-        }
-    }
-    if (has_zero(&key) || has_zero(&value)) {
-        key = value = (bcam_field){0};
-    }
-    bcam_status status = bcam_read_end(reader, &wire, "a pair of key and value");
-    status = status ? status : bcam_read_text(reader, &key, "a key", &out->key);
-    return status ? status : bcam_read_text(reader, &value, "a value", &out->value);
-}
-
-bcam_status bcam_read_count(const bcam_reader *reader, size_t *count, size_t limit, const char *what)
-{
-    if (++*count > limit) {
-        return bcam_read_fail(reader, BCAM_E_MODEL, "it has more than %zu %s; no classifier has", limit, what);
-    }
-    return BCAM_OK;
-}
-
-/* ---- the model ---- */
-
-typedef struct model_fields { /* found in one pass; a file may hold them in any order */
-    bcam_field graph, producer, version, function;
-    bool has_graph, has_function;
-    int64_t opset; /* 0: none named */
-    size_t pairs;
-} model_fields;
-
-static bcam_status read_opset(const bcam_reader *reader, const bcam_field *field, int64_t *opset)
-{
-    bcam_field sub, domain = {0};
-    int64_t version = 0;
-    bcam_wire wire = bcam_wire_open(field->bytes, field->size);
-    while (bcam_wire_next(&wire, &sub)) {
-        if (sub.key == BCAM_BYTES(1)) {
-            domain = sub;
-        } else if (sub.key == BCAM_VARINT(2)) {
-            version = (int64_t)sub.value;
-        }
-    }
-    bool standard = domain.size == 0 || (domain.size == 7 && memcmp(domain.bytes, "ai.onnx", 7) == 0);
-    if (standard && *opset && *opset != version) {
-        return bcam_read_fail(reader, BCAM_E_MODEL, "it names two operator sets, %lld and %lld", (long long)*opset,
-                              (long long)version);
-    }
-    if (standard) {
-        *opset = version;
-    }
-    return bcam_read_end(reader, &wire, "an operator set");
-}
-
-static bcam_status find_model_fields(const bcam_reader *reader, bcam_wire wire, model_fields *out)
-{
-    bcam_field field;
-    bcam_status status = BCAM_OK;
-    while (!status && bcam_wire_next(&wire, &field)) {
-        switch (field.key) {
-        case BCAM_VARINT(1):
-            reader->graph->ir_version = (int)field.value;
-            break;
-        case BCAM_BYTES(2):
-            out->producer = field;
-            break;
-        case BCAM_BYTES(3):
-            out->version = field;
-            break;
-        case BCAM_BYTES(7):
-            if (out->has_graph) {
-                return bcam_read_fail(reader, BCAM_E_MODEL, "it holds two graphs");
-            }
-            out->graph = field;
-            out->has_graph = true;
-            break;
-        case BCAM_BYTES(8):
-            status = read_opset(reader, &field, &out->opset);
-            break;
-        case BCAM_BYTES(14):
-            status = bcam_read_count(reader, &out->pairs, BCAM_ONNX_MANY, "metadata entries");
-            break;
-        case BCAM_BYTES(25):
-            out->function = field;
-            out->has_function = true;
-            break;
-        default:
-            break;
-        }
-    }
-    return status ? status : bcam_read_end(reader, &wire, "the model");
-}
-
-static bcam_status check_opset(const bcam_reader *reader, int64_t opset)
-{
-    if (opset > OPSET_LAST) {
-        return bcam_read_fail(reader, BCAM_E_UNSUPPORTED,
-                              "it uses operator set %lld, and batchcam reads %d to %d; export it with opset_version=17",
-                              (long long)opset, OPSET_FIRST, OPSET_LAST);
-    }
-    if (opset < OPSET_FIRST) {
-        return bcam_read_fail(reader, BCAM_E_UNSUPPORTED,
-                              "it uses operator set %lld, and batchcam reads %d to %d; export it again with "
-                              "opset_version=17 or convert it with onnx.version_converter",
-                              (long long)opset, OPSET_FIRST, OPSET_LAST);
-    }
-    return BCAM_OK;
-}
-
-static bcam_status refuse_function(bcam_reader *reader, const bcam_field *function)
-{
-    bcam_field sub;
-    const char *name = "";
-    bcam_status status = BCAM_OK;
-    bcam_wire wire = bcam_wire_open(function->bytes, function->size);
-    while (!status && bcam_wire_next(&wire, &sub)) {
-        if (sub.key == BCAM_BYTES(1)) {
-            status = bcam_read_text(reader, &sub, "a function's name", &name);
-        }
-    }
-    return status ? status
-                  : bcam_read_fail(reader, BCAM_E_UNSUPPORTED,
-                                   "it defines functions of its own, such as '%.200s'; put them into the "
-                                   "graph with onnx.inliner.inline_local_functions",
-                                   name);
-}
-
-static bcam_status read_about(bcam_reader *reader, bcam_wire wire, const model_fields *found)
-{
-    bcam_graph *graph = reader->graph;
-    bcam_field field;
-    const char *producer = "", *version = "";
-    bcam_status status = bcam_read_text(reader, &found->producer, "the producer's name", &producer);
-    status = status ? status : bcam_read_text(reader, &found->version, "the producer's version", &version);
-    if (status) {
-        return status;
-    }
-    graph->producer = bcam_pool_format(&graph->pool, "%s%s%s", producer, *producer && *version ? " " : "", version);
-    graph->metadata = bcam_read_alloc(reader, found->pairs, sizeof *graph->metadata);
-    if (!graph->producer || !graph->metadata) {
-        return bcam_fail_memory(reader->err, strlen(producer) + strlen(version), "the model's metadata");
-    }
-    while (!status && bcam_wire_next(&wire, &field)) {
-        if (field.key == BCAM_BYTES(14)) {
-            status = bcam_read_pair(reader, &field, &graph->metadata[graph->metadata_count++]);
-        }
-    }
-    return status;
-}
-
-static bcam_status read_model(bcam_reader *reader)
-{
-    bcam_graph *graph = reader->graph;
-    model_fields found = {0};
-    bcam_wire wire = bcam_wire_open(graph->file, (size_t)graph->file_bytes);
-    bcam_status status = find_model_fields(reader, wire, &found);
-    if (status) {
-        return status;
-    }
-    if (!found.has_graph) {
-        return bcam_read_fail(reader, BCAM_E_MODEL, "it holds no graph; it is not an ONNX model");
-    }
-    status = check_opset(reader, found.opset);
-    if (!status && found.has_function) {
-        status = refuse_function(reader, &found.function);
-    }
-    graph->opset = (int)found.opset;
-    status = status ? status : read_about(reader, wire, &found);
-    status = status ? status : bcam_read_graph(reader, bcam_wire_open(found.graph.bytes, found.graph.size));
-    return status ? status : bcam_read_order(reader);
-}
-
-/* ---- files that are something else ---- */
-
-typedef struct other_kind {
-    size_t offset, size;
-    const char *magic, *advice;
-} other_kind;
-
-static const other_kind other_kinds[] = {
-    {0, 4, "PK\003\004", "looks like a PyTorch checkpoint (a zip file); export it with torch.onnx.export"},
-    {0, 1, "\x80", "looks like a PyTorch checkpoint (a pickle); export it with torch.onnx.export"},
-    {0, 4, "\x89HDF", "looks like a Keras file (HDF5); export it with tf2onnx"},
-    {4, 4, "TFL3", "looks like a TensorFlow Lite model; convert it with tf2onnx"},
-    {4, 4, "ORTM", "looks like ONNX Runtime's own format; give the .onnx file that it was made from"},
-    {8, 2, "{\"",
-     "looks like a safetensors file, which holds weights without a network; export the model with torch.onnx.export"},
-    {0, 12, "version http", "is a pointer of Git LFS, not the model itself; fetch it with git lfs pull"},
-    {0, 1, "<", "looks like a web page; the download brought something else"},
-};
-
-/** What a file that cannot be read as ONNX looks like, or NULL. Asked only after reading failed: short magic numbers
- *  prove little. */
-static const char *looks_like(const uint8_t *data, size_t bytes)
-{
-    for (size_t k = 0; k < BCAM_COUNT(other_kinds); k++) {
-        const other_kind *kind = &other_kinds[k];
-        if (bytes >= kind->offset + kind->size && memcmp(data + kind->offset, kind->magic, kind->size) == 0) {
-            return kind->advice;
-        }
-    }
-    size_t plain = 0, shown = bytes < 256 ? bytes : 256;
-    while (plain < shown && ((data[plain] >= 32 && data[plain] < 127) || (data[plain] >= 9 && data[plain] <= 13))) {
-        plain++;
-    }
-    return plain == shown ? "is a text file, not an ONNX model" : NULL;
-}
-
-/* ---- open, close ---- */
-
-static bcam_status start(const char *path, bcam_reader *reader)
-{
-    bcam_graph *graph = bcam_alloc(1, sizeof *graph);
-    if (!graph) {
-        return bcam_fail_memory(reader->err, sizeof *graph, "the model's graph");
-    }
-    reader->graph = graph;
-    graph->path = bcam_pool_strdup(&graph->pool, path);
-    return graph->path ? BCAM_OK : bcam_fail_memory(reader->err, strlen(path), "the model's path");
-}
-
-static bcam_status parse(bcam_reader *reader, const uint8_t *data, size_t bytes)
-{
-    reader->graph->file = data;
-    reader->graph->file_bytes = (int64_t)bytes;
-    if (bytes == 0) {
-        return bcam_read_fail(reader, BCAM_E_MODEL, "the file is empty");
-    }
-    bcam_status status = read_model(reader);
-    const char *advice = status == BCAM_E_MODEL ? looks_like(data, bytes) : NULL;
-    return advice ? bcam_read_fail(reader, BCAM_E_MODEL, "it %s", advice) : status;
-}
-
-static bcam_status finish(bcam_reader *reader, bcam_status status, bcam_graph **out)
-{
-    if (reader->folder >= 0) {
-        close(reader->folder);
-    }
-    if (status) {
-        bcam_onnx_close(&reader->graph);
-    }
-    *out = reader->graph;
-    return status;
-}
-
-bcam_status bcam_onnx_open(const char *path, bcam_graph **out, bcam_error *err)
-{
-    bcam_reader reader = {.folder = -1, .err = err};
-    struct bcam_mapping *mapping = NULL;
-    *out = NULL;
-    bcam_status status = start(path, &reader);
-    if (status) {
-        goto out;
-    }
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not make us wait */
-    if (file < 0) {
-        status = bcam_fail(err, BCAM_E_IO, "cannot open the model %s: %s", path, strerror(errno));
-        goto out;
-    }
-    status = bcam_read_map(&reader, file, NULL, false, &mapping);
-    status = status ? status : parse(&reader, mapping->data, mapping->bytes);
-out:
-    return finish(&reader, status, out);
-}
-
-bcam_status bcam_onnx_parse(const char *path, const uint8_t *data, size_t bytes, bcam_graph **out, bcam_error *err)
-{
-    bcam_reader reader = {.folder = -1, .err = err};
-    *out = NULL;
-    bcam_status status = start(path, &reader);
-    status = status ? status : parse(&reader, data, bytes);
-    return finish(&reader, status, out);
-}
-
-void bcam_onnx_close(bcam_graph **graph)
-{
-    if (!*graph) {
-        return;
-    }
-    bcam_read_unmap(*graph);
-    bcam_pool_fini(&(*graph)->pool);
-    bcam_free(*graph);
-    *graph = NULL;
-}
-
-/* ---- looking things up ---- */
+#include "net/onnx.h"
 
 const bcam_attr *bcam_node_attr(const bcam_node *node, const char *name)
 {
@@ -362,4 +22,38 @@ const char *bcam_pair_find(const bcam_pair *pairs, int count, const char *key)
         }
     }
     return NULL;
+}
+
+/* ---- element types ---- */
+
+static const struct type_row { /* by ONNX's type number */
+    const char *name;
+    uint8_t bytes;
+} types[] = {
+    [BCAM_ONNX_UNDEFINED] = {"undefined", 0}, [BCAM_ONNX_FLOAT] = {"float32", 4},
+    [BCAM_ONNX_UINT8] = {"uint8", 1},         [BCAM_ONNX_INT8] = {"int8", 1},
+    [BCAM_ONNX_UINT16] = {"uint16", 2},       [BCAM_ONNX_INT16] = {"int16", 2},
+    [BCAM_ONNX_INT32] = {"int32", 4},         [BCAM_ONNX_INT64] = {"int64", 8},
+    [BCAM_ONNX_STRING] = {"string", 0},       [BCAM_ONNX_BOOL] = {"bool", 1},
+    [BCAM_ONNX_FLOAT16] = {"float16", 2},     [BCAM_ONNX_DOUBLE] = {"float64", 8},
+    [BCAM_ONNX_UINT32] = {"uint32", 4},       [BCAM_ONNX_UINT64] = {"uint64", 8},
+    [BCAM_ONNX_BFLOAT16] = {"bfloat16", 2},
+};
+
+static const struct type_row *type_row(bcam_onnx_type type)
+{
+    size_t index = (size_t)(unsigned)type;
+    return index < BCAM_COUNT(types) && types[index].name ? &types[index] : NULL;
+}
+
+size_t bcam_onnx_type_bytes(bcam_onnx_type type)
+{
+    const struct type_row *row = type_row(type);
+    return row ? row->bytes : 0;
+}
+
+const char *bcam_onnx_type_name(bcam_onnx_type type)
+{
+    const struct type_row *row = type_row(type);
+    return row ? row->name : "an unknown type";
 }

@@ -79,6 +79,8 @@ typedef struct bcam_graph {
     struct bcam_mapping *mappings; /* the file and external data files */
 } bcam_graph;
 
+/* ---- onnx_open.c: a file becomes a graph ---- */
+
 /** Maps and reads a model. Errors: E_IO (missing, not a file), E_MODEL (damaged, or not ONNX: with what and where), E_UNSUPPORTED (operator set outside
  *  7 … 21, other domain sets are noted per node), E_MEMORY. Memory beside the mapping is bounded by a small multiple of the number of bytes that
  *  describe nodes; nested graphs are skipped, not followed; at most 100 levels of messages are looked into. Checked: every node's inputs are made
@@ -87,6 +89,8 @@ bcam_status bcam_onnx_open(const char *path, bcam_graph **out, bcam_error *err);
 /** The same from memory that the caller keeps until close; `path` is used in messages and to find external data. */
 bcam_status bcam_onnx_parse(const char *path, const uint8_t *data, size_t bytes, bcam_graph **out, bcam_error *err);
 void bcam_onnx_close(bcam_graph **graph);
+
+/* ---- onnx.c: what one asks of a graph ---- */
 
 const bcam_attr *bcam_node_attr(const bcam_node *node, const char *name); /* NULL where absent */
 const char *bcam_pair_find(const bcam_pair *pairs, int count, const char *key); /* NULL where absent */

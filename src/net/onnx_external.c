@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "net/onnx_read.h"
+#include "net/onnx_parts.h"
 
 /* ---- mapping ---- */
 

@@ -1,5 +1,5 @@
 /* onnx_graph.c - the graph: its inputs and outputs with their shapes, its initializers, its nodes. */
-#include "net/onnx_read.h"
+#include "net/onnx_parts.h"
 
 /* ---- values: graph inputs and outputs ---- */
 

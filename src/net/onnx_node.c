@@ -1,17 +1,7 @@
 /* onnx_node.c - nodes and their attributes. */
-#include <stdio.h>
 #include <string.h>
 
-#include "net/onnx_read.h"
-
-void bcam_node_label(const bcam_graph *graph, const bcam_node *node, char out[BCAM_LABEL])
-{
-    if (node->name[0]) {
-        snprintf(out, BCAM_LABEL, "node '%.200s' (%.80s)", node->name, node->op);
-    } else {
-        snprintf(out, BCAM_LABEL, "the unnamed node %td (%.80s)", node - graph->nodes + 1, node->op);
-    }
-}
+#include "net/onnx_parts.h"
 
 /* ---- attributes ---- */
 

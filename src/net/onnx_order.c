@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/onnx_read.h"
+#include "net/onnx_parts.h"
 
 enum { MADE_BY_INITIALIZER, MADE_BY_INPUT, MADE_BY_NODE };
 

@@ -2,48 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "net/onnx_read.h"
+#include "net/onnx_parts.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are used as the file holds them: little-endian");
-
-static const struct type_row { /* by ONNX's type number */
-    const char *name;
-    uint8_t bytes;
-    uint8_t number, wire; /* the typed field that holds it where raw_data does not */
-} types[] = {
-    [BCAM_ONNX_UNDEFINED] = {"undefined", 0, 0, 0},
-    [BCAM_ONNX_FLOAT] = {"float32", 4, 4, BCAM_WIRE_FIXED32},
-    [BCAM_ONNX_UINT8] = {"uint8", 1, 5, BCAM_WIRE_VARINT},
-    [BCAM_ONNX_INT8] = {"int8", 1, 5, BCAM_WIRE_VARINT},
-    [BCAM_ONNX_UINT16] = {"uint16", 2, 5, BCAM_WIRE_VARINT},
-    [BCAM_ONNX_INT16] = {"int16", 2, 5, BCAM_WIRE_VARINT},
-    [BCAM_ONNX_INT32] = {"int32", 4, 5, BCAM_WIRE_VARINT},
-    [BCAM_ONNX_INT64] = {"int64", 8, 7, BCAM_WIRE_VARINT},
-    [BCAM_ONNX_STRING] = {"string", 0, 0, 0},
-    [BCAM_ONNX_BOOL] = {"bool", 1, 5, BCAM_WIRE_VARINT},
-    [BCAM_ONNX_FLOAT16] = {"float16", 2, 5, BCAM_WIRE_VARINT},
-    [BCAM_ONNX_DOUBLE] = {"float64", 8, 10, BCAM_WIRE_FIXED64},
-    [BCAM_ONNX_UINT32] = {"uint32", 4, 11, BCAM_WIRE_VARINT},
-    [BCAM_ONNX_UINT64] = {"uint64", 8, 11, BCAM_WIRE_VARINT},
-    [BCAM_ONNX_BFLOAT16] = {"bfloat16", 2, 5, BCAM_WIRE_VARINT},
-};
-
-static const struct type_row *type_row(bcam_onnx_type type)
-{
-    size_t index = (size_t)(unsigned)type;
-    return index < BCAM_COUNT(types) && types[index].name ? &types[index] : &types[BCAM_ONNX_UNDEFINED];
-}
-
-size_t bcam_onnx_type_bytes(bcam_onnx_type type)
-{
-    return type_row(type)->bytes;
-}
-
-const char *bcam_onnx_type_name(bcam_onnx_type type)
-{
-    const struct type_row *row = type_row(type);
-    return row->number || type == BCAM_ONNX_STRING || type == BCAM_ONNX_UNDEFINED ? row->name : "an unknown type";
-}
 
 /** "3x224x224 float32", or "single float32" for a scalar. */
 static const char *shape_text(const bcam_onnx_tensor *tensor, char *out, size_t size)
@@ -67,6 +28,19 @@ static bcam_status wrong_size(const bcam_reader *reader, const bcam_onnx_tensor 
 }
 
 /* ---- typed fields ---- */
+
+/* The typed field that holds a tensor's numbers where raw_data does not, by ONNX's type number. */
+static const struct typed_field {
+    uint8_t number, wire;
+} typed_fields[] = {
+    [BCAM_ONNX_FLOAT] = {4, BCAM_WIRE_FIXED32},   [BCAM_ONNX_UINT8] = {5, BCAM_WIRE_VARINT},
+    [BCAM_ONNX_INT8] = {5, BCAM_WIRE_VARINT},     [BCAM_ONNX_UINT16] = {5, BCAM_WIRE_VARINT},
+    [BCAM_ONNX_INT16] = {5, BCAM_WIRE_VARINT},    [BCAM_ONNX_INT32] = {5, BCAM_WIRE_VARINT},
+    [BCAM_ONNX_INT64] = {7, BCAM_WIRE_VARINT},    [BCAM_ONNX_BOOL] = {5, BCAM_WIRE_VARINT},
+    [BCAM_ONNX_FLOAT16] = {5, BCAM_WIRE_VARINT},  [BCAM_ONNX_DOUBLE] = {10, BCAM_WIRE_FIXED64},
+    [BCAM_ONNX_UINT32] = {11, BCAM_WIRE_VARINT},  [BCAM_ONNX_UINT64] = {11, BCAM_WIRE_VARINT},
+    [BCAM_ONNX_BFLOAT16] = {5, BCAM_WIRE_VARINT},
+};
 
 /** Whether the whole repeated field is one packed run; then it is *out. */
 static bool find_single_run(bcam_wire wire, uint32_t number, bcam_field *out)
@@ -93,15 +67,16 @@ static void decode(bcam_scalars scalars, bcam_onnx_type type, size_t size, uint8
 
 static bcam_status read_typed(bcam_reader *reader, bcam_wire wire, const char *label, bcam_onnx_tensor *tensor)
 {
-    const struct type_row *row = type_row(tensor->type);
+    const struct typed_field *typed = &typed_fields[tensor->type]; /* whoever has bytes stands there */
+    size_t size = bcam_onnx_type_bytes(tensor->type);
     bcam_field run;
-    if (row->wire != BCAM_WIRE_VARINT && find_single_run(wire, row->number, &run) && run.size == tensor->bytes) {
+    if (typed->wire != BCAM_WIRE_VARINT && find_single_run(wire, typed->number, &run) && run.size == tensor->bytes) {
         tensor->data = run.bytes;
         return BCAM_OK;
     }
     size_t count = 0;
     uint64_t value;
-    bcam_scalars scalars = bcam_scalars_open(wire, row->number, row->wire);
+    bcam_scalars scalars = bcam_scalars_open(wire, typed->number, typed->wire);
     while (bcam_scalars_next(&scalars, &value)) {
         count++;
     }
@@ -109,14 +84,14 @@ static bcam_status read_typed(bcam_reader *reader, bcam_wire wire, const char *l
     if (status) {
         return status;
     }
-    if (count != tensor->bytes / row->bytes) {
-        return wrong_size(reader, tensor, count * row->bytes, label);
+    if (count != tensor->bytes / size) {
+        return wrong_size(reader, tensor, count * size, label);
     }
-    uint8_t *data = bcam_read_alloc(reader, count, row->bytes);
+    uint8_t *data = bcam_read_alloc(reader, count, size);
     if (!data) {
         return BCAM_E_MEMORY;
     }
-    decode(bcam_scalars_open(wire, row->number, row->wire), tensor->type, row->bytes, data);
+    decode(bcam_scalars_open(wire, typed->number, typed->wire), tensor->type, size, data);
     tensor->data = data;
     return BCAM_OK;
 }

@@ -15,7 +15,9 @@ run "$model" "$photos" -o out --layer stag3
 run "$model" "$photos" -o out --layer qwertyuiop
 run "$model" "$photos" -o out --method gradcamm
 run "$model" "$photos" -o out --device abacus
-run "$model" "$photos" -o out --device cuda
+BATCHCAM_PLUGIN=nothere.so run "$model" "$photos" -o out --device cuda
+run "$model" "$photos" -o out --device cuda:x
+run "$model" "$photos" -o out --device cpu --precision tf32
 
 note 'classes'
 run "$model" "$photos" -o out --target yatch

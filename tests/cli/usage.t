@@ -27,7 +27,6 @@ try run m.onnx photos -o out --layer a,,b
 try run m.onnx photos -o out --size huge
 try run m.onnx photos -o out --dtype float64
 try run m.onnx photos -o out --activation relu
-try run m.onnx photos -o out --precision fp16
 try run m.onnx photos -o out --precision fp8
 try selftest --seed x
 

@@ -1,0 +1,14 @@
+/* recipe_parts.h - what readers of preprocessing files share. Private to src/in. */
+#ifndef BCAM_IN_RECIPE_PARTS_H
+#define BCAM_IN_RECIPE_PARTS_H
+
+#include "in/in.h"
+#include "in/json.h"
+
+/** Fails unless the file's size is the network's. */
+void bcam_recipe_check_size(bcam_fields *fields, const bcam_recipe *recipe, int height, int width);
+
+/** The names of filters in the order of bcam_filter, NULL-terminated. */
+extern const char *const bcam_filter_names[];
+
+#endif
