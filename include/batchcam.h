@@ -93,7 +93,14 @@ typedef enum bcam_dtype { /* element types of maps and of tensors that are read 
     BCAM_BF16
 } bcam_dtype;
 
-typedef enum bcam_precision { BCAM_PRECISION_AUTO = 0, BCAM_PRECISION_FP32, BCAM_PRECISION_FP64 /* plain C only, for checks */ } bcam_precision;
+typedef enum bcam_precision { /* how a device stores and multiplies; the CPU has fp32 alone */
+    BCAM_PRECISION_AUTO = 0,  /* the device's default: fp32 on the CPU, tf32 on CUDA */
+    BCAM_PRECISION_FP32,
+    BCAM_PRECISION_FP64,      /* plain C only, for checks */
+    BCAM_PRECISION_TF32,      /* stored as float, multiplied with 10 bits of mantissa */
+    BCAM_PRECISION_BF16,
+    BCAM_PRECISION_FP16
+} bcam_precision;
 
 typedef enum bcam_activation { /* how probabilities are made from logits; the explained score is the logit in every case */
     BCAM_ACTIVATION_AUTO = 0,  /* what the model ends with; softmax where it ends with logits */
@@ -109,8 +116,9 @@ typedef enum bcam_map_size {
 
 /** How an engine is opened. Every field's zero is its default. */
 typedef struct bcam_engine_options {
-    const char *device;         /* "auto", "cpu", "reference" (plain C, slow, for checks); NULL: "auto" */
-    bcam_precision precision;   /* AUTO: fp32 */
+    const char *device;         /* "auto" (CUDA where there is a card, else the CPU), "cpu", "cuda", "cuda:1" (the second card), "reference" (plain C,
+                                   slow, for checks); NULL: "auto" */
+    bcam_precision precision;   /* AUTO: fp32 on the CPU, tf32 on CUDA */
     int batch;                  /* N, photos computed at once; 0: chosen from the machine. A model whose batch cannot be lifted runs at 1 */
     int threads;                /* total; 0: all cores */
     bool deterministic;         /* no choice of algorithm by timing */

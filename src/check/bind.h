@@ -16,7 +16,8 @@ void bcam_check_data_fini(bcam_check_data *data);
 int bcam_check_dims(const bcam_check_operand *o, int64_t batch, int64_t k, int64_t dim[BCAM_MAX_RANK]);
 int64_t bcam_check_count(const bcam_check_operand *o, int64_t batch, int64_t k);
 
-/** fill.c: numbers for all inputs of a case. `reference` computes what a backward step reads of the forward result. Reals are floats. */
+/** fill.c: numbers for all inputs of a case. `reference` computes what a backward step reads of the forward result.
+ * Reals are floats. */
 bcam_status bcam_check_fill_data(const bcam_check_case *c, bcam_check_fill fill, const bcam_check_side *reference,
                                  uint64_t seed, bcam_check_data *data, bcam_error *err);
 const char *bcam_check_fill_name(bcam_check_fill fill);

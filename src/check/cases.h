@@ -10,7 +10,8 @@
 #define FILLS_ALL ((1u << BCAM_FILL_COUNT) - 1)
 #define FILLS_FINITE (FILLS_ALL & ~(1u << BCAM_FILL_SPECIAL))
 
-/** The rows of one forward verb: `make` fills case `row`; the first `backward` of them also make cases of the backward verb. */
+/** The rows of one forward verb: `make` fills case `row`; the first `backward` of them also make cases of the backward
+ * verb. */
 typedef struct bcam_check_table {
     size_t count, backward;
     void (*make)(size_t row, bcam_check_case *c);

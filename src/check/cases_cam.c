@@ -109,9 +109,10 @@ static void make_upsample(size_t row, bcam_check_case *c)
     int64_t h = upsample_rows[row].h, w = upsample_rows[row].w, to_h = upsample_rows[row].to_h,
             to_w = upsample_rows[row].to_w;
     c->step.segment = BCAM_SEGMENT_CAM;
-    /* Positions are floats up to the map's size, so a value errs by that much of the step between two of its pixels. */
+    /* Positions are floats up to the map's size, rounded a few times in both axes; a value errs by as much of the step
+       between two pixels, which is twice the largest at most. */
     c->rule = BCAM_RULE_FIRST;
-    c->depth = (double)(h > w ? h * h : w * w);
+    c->depth = 16.0 * (double)(h > w ? h * h : w * w);
     c->fills = (1u << BCAM_FILL_RANDOM) | (1u << BCAM_FILL_CONSTANT);
     if (upsample_rows[row].dtype == BCAM_F32)
         c->fills |= 1u << BCAM_FILL_EXTREME;

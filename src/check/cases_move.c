@@ -3,7 +3,8 @@
 
 /* ---- copy ---- */
 
-/* Shapes are whole, with 3 photos in front; the check sets what stands for the batch (axis 0) to the number of photos it runs. */
+/* Shapes are whole, with 3 photos in front; the check sets what stands for the batch (axis 0) to the number of photos
+ * it runs. */
 typedef struct copy_row {
     const char *name;
     int xr, yr;

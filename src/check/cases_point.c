@@ -90,7 +90,8 @@ const bcam_check_table bcam_check_unary = {3 * BCAM_UNARY_COUNT, 3 * BCAM_UNARY_
 
 /* ---- binary ---- */
 
-/* rank counts the batch where there is one; a shape without it is the same for all photos and aligned at the last axis, as numpy does. */
+/* rank counts the batch where there is one; a shape without it is the same for all photos and aligned at the last axis,
+ * as numpy does. */
 typedef struct form {
     bcam_check_lead a_lead, b_lead;
     bcam_role b_role;
@@ -100,12 +101,8 @@ typedef struct form {
 static const form forms[] = {
     {BCAM_LEAD_N, BCAM_LEAD_N, BCAM_ROLE_INPUT, {3, {7, 3, 5}}, {3, {7, 3, 5}}, {3, {7, 3, 5}}},
     {BCAM_LEAD_N, BCAM_LEAD_N, BCAM_ROLE_INPUT, {3, {129, 1, 2}}, {3, {129, 1, 2}}, {3, {129, 1, 2}}},
-    {BCAM_LEAD_N,
-     BCAM_LEAD_N,
-     BCAM_ROLE_INPUT,
-     {3, {13, 5, 3}},
-     {3, {13, 1, 1}},
-     {3, {13, 5, 3}}}, /* squeeze and excite */
+    {BCAM_LEAD_N, BCAM_LEAD_N, BCAM_ROLE_INPUT, {3, {13, 5, 3}}, {3, {13, 1, 1}}, {3, {13, 5, 3}}}, /* squeeze and
+                                                                                                       excite */
     {BCAM_LEAD_N, BCAM_LEAD_N, BCAM_ROLE_INPUT, {3, {1, 7, 5}}, {3, {128, 1, 1}}, {3, {128, 7, 5}}},
     {BCAM_LEAD_N, BCAM_LEAD_N, BCAM_ROLE_INPUT, {3, {13, 7, 1}}, {3, {13, 1, 5}}, {3, {13, 7, 5}}},
     {BCAM_LEAD_N, BCAM_LEAD_NONE, BCAM_ROLE_CONST, {3, {7, 3, 5}}, {4, {1, 7, 1, 1}}, {3, {7, 3, 5}}},
@@ -127,7 +124,10 @@ static void binary_rule(bcam_check_case *c, bcam_binary_kind kind)
               : kind == BCAM_BINARY_POW                          ? BCAM_RULE_VALUE
                                                                  : BCAM_RULE_SUM;
     if (kind == BCAM_BINARY_POW) {
+        /* Both derivatives keep their sign, so that magnitudes are the reference's own; negative exponents come with
+           the extreme numbers. */
         c->in[0].domain = BCAM_DOMAIN_BASE;
+        c->in[1].domain = BCAM_DOMAIN_POSITIVE;
     } else if (kind == BCAM_BINARY_DIV) {
         c->in[1].domain = BCAM_DOMAIN_AWAY;
     } else if (kind == BCAM_BINARY_MAX || kind == BCAM_BINARY_MIN) {
@@ -137,7 +137,8 @@ static void binary_rule(bcam_check_case *c, bcam_binary_kind kind)
     }
 }
 
-/* Odd rows differentiate the other operand; one that is the same for all photos has no gradient, so there the operands change places. */
+/* Odd rows differentiate the other operand; one that is the same for all photos has no gradient, so there the operands
+ * change places. */
 static void make_binary(size_t row, bcam_check_case *c)
 {
     bcam_binary_kind kind = (bcam_binary_kind)(row / 2 % BCAM_COUNT(binary_names));

@@ -118,7 +118,8 @@ static void compare_output(check *k, int out)
     }
 }
 
-/* RULE_SUM: the reference run on magnitudes, without the epilogue. What a backward step reads to choose, not to multiply, stays. */
+/* RULE_SUM: the reference run on magnitudes, without the epilogue. What a backward step reads to choose, not to
+ * multiply, stays. */
 static bcam_status sum_magnitudes(check *k, bcam_error *err)
 {
     bcam_check_case c = *k->c;

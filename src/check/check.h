@@ -1,15 +1,15 @@
 /* check.h - one case table per verb, for tests, self-test, gradient check and benchmark.
  *
- * A *case* is one step: the shapes of its operands, its attributes, its epilogue. It is run on two *sides* (an opened device each) with the
- * same numbers, and the candidate is held against the reference:
+ * A *case* is one step: the shapes of its operands, its attributes, its epilogue. It is run on two *sides* (an opened
+ * device each) with the same numbers, and the candidate is held against the reference:
  *
- *   - |a - b| <= tolerance, which follows from what the verb does (bcam_check_rule); the same NaN mask; integers exactly
+ *   - |a - b| is within what the verb's rule allows (bcam_check_rule); the same NaN mask; integers exactly
  *   - the candidate run twice gives the same bytes
  *   - a photo alone gives the bytes it gives in its batch
  *   - inputs are unchanged after the run; open the sides with `guard`, and writing outside an output is an error, too
  *
- * Backward cases are made from the rows of their forward verb, which is what the gradient check differentiates numerically.
- * Knows devices through bcam_device_api only.
+ * Backward cases are made from the rows of their forward verb, which is what the gradient check differentiates
+ * numerically. Knows devices through bcam_device_api only.
  */
 #ifndef BCAM_CHECK_CHECK_H
 #define BCAM_CHECK_CHECK_H
@@ -57,8 +57,9 @@ typedef enum bcam_check_rule {
     BCAM_RULE_EXACT, /* equal */
     BCAM_RULE_VALUE, /* 16 e |a| */
     BCAM_RULE_LOCAL, /* 16 e (|a| + |first operand, same element|): functions that cancel near a zero */
-    BCAM_RULE_SUM, /* e (8 |a| + (8 + 2 sqrt(n)) S): S is the sum of the terms' magnitudes, found by running the reference on magnitudes. This
-                        is sharper than a multiple of the largest |a|, and fair where terms cancel. */
+    /* e (8 |a| + (8 + 2 sqrt(n)) S): S is the sum of the terms' magnitudes, found by running the reference on magnitudes.
+       Sharper than a multiple of the largest |a|, and fair where terms cancel. */
+    BCAM_RULE_SUM,
     BCAM_RULE_FIRST, /* e (8 |a| + (8 + 2 sqrt(n)) F): F is the largest magnitude of the first operand */
 } bcam_check_rule;
 
@@ -103,13 +104,14 @@ typedef struct bcam_check_result {
     char message[512]; /* of a failure or a refusal, else "" */
 } bcam_check_result;
 
-/** Runs a case with all its fills on both sides. `exact`: results must be equal whatever the rule says (the same device with other threads).
- *  A candidate that errs is a failed case; other errors (out of memory, the reference) are returned. */
+/** Runs a case with all its fills on both sides. `exact`: results must be equal whatever the rule says (the same device
+ * with other threads). A candidate that errs is a failed case; other errors (out of memory, the reference) are
+ * returned. */
 bcam_status bcam_check_run(const bcam_check_case *c, const bcam_check_side *reference, const bcam_check_side *candidate,
                            uint64_t seed, bool exact, bcam_check_result *result, bcam_error *err);
 
-/** A backward case on one side, opened with FP64: <dy, f(x + h v) - f(x - h v)> / 2h against <dx, v> for random directions v, and for every
- *  entry where the operand is small. `worst` is the largest relative error over 1e-6. */
+/** A backward case on one side, opened with FP64: <dy, f(x + h v) - f(x - h v)> / 2h against <dx, v> for random
+ * directions v, and for every entry where the operand is small. `worst` is the largest relative error over 1e-6. */
 bcam_status bcam_check_gradient(const bcam_check_case *backward, const bcam_check_side *side, uint64_t seed,
                                 bcam_check_result *result, bcam_error *err);
 

@@ -1,7 +1,8 @@
 /* grad.c - backward verbs against central differences of their forward verbs, in double.
  *
- * Each verb is dx = J^T dy. For a direction v, <dy, f(x + h v) - f(x - h v)> / 2h must be <dx, v>; the K gradients of one photo share the two
- * forward runs. Numbers stand far enough from corners and ties (see the domains) that no step of h crosses one.
+ * Each verb is dx = J^T dy. For a direction v, <dy, f(x + h v) - f(x - h v)> / 2h must be <dx, v>; the K gradients of
+ * one photo share the two forward runs. Numbers stand far enough from corners and ties (see the domains) that no step
+ * of h crosses one.
  */
 #include <math.h>
 #include <stdio.h>

@@ -7,26 +7,16 @@
  *                    depends neither on the number of threads nor on the batch: output bytes depend on neither.
  *   walk.c           turns strided tensors into few long rows, so that one loop serves every layout
  *   dnnl.c           overwrites slots of the float table
- *   query.c          what a step must look like
- *   place.c          where values lie: layout, aliases, arena
- *   element.c        reading and writing values in any layout and type
+ *   place.c          the memory: arena and constants; dev/place.h says how values lie
  *   guard.c          canaries and poison, for tests
  *   program.c        the device interface; program.h says what a program is made of
  *
- * Where values lie. A value of rank 4 is channels-last, every other value is dense and row-major. Exceptions among rank 4, all dense:
- *   - outputs of CAM and everything UPSAMPLE reads or writes: (K,N,h,w) and (K,N,H,W) have no channels
- *   - weights of CONV and CONV_BWD: dense (M,C/groups,kh,kw), or on a reference device in the order kh, kw, C/groups, M, which plain C reads
- *     along its inner loop
- *   - a value in (N,H,W,C): the output of PREP with `nhwc`, what a COPY transposes from or to (N,C,H,W), and what elementwise verbs make of
- *     such a value. That transposition then moves nothing.
- * A COPY or COPY_BWD that moves nothing becomes an alias: no step, the same memory.
+ * Weights of CONV and CONV_BWD are dense (M,C/groups,kh,kw), or on a reference device in the order kh, kw, C/groups, M, which plain C reads
+ * along its inner loop.
  *
  * Host memory. host() is promised for values that are dense and stored in their own dtype, and for pixels (u8, rank 4: N,H,W,3); for any
  * other value it returns NULL and read()/write() must be used (always so for F32 values at FP64, which are stored as double). Runs are
  * synchronous, so both buffer pairs are the same memory: fill a pair after the run on the other has been read.
- *
- * Lifetimes. A value that is written in one segment and read in a later one is kept to the end, so that BACKWARD and CAM can run again and
- * again (other classes) after one FORWARD.
  */
 #ifndef BCAM_CPU_CPU_H
 #define BCAM_CPU_CPU_H

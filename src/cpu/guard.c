@@ -8,12 +8,12 @@ enum { CANARY = 0xA5, POISON = 0xFF /* NaN as float and as double */ };
 
 static bool lives(const bcam_program *p, size_t value, int step)
 {
-    return p->spans[value].bytes > 0 && p->spans[value].first <= step && step <= p->spans[value].last;
+    return p->place.spans[value].bytes > 0 && p->place.spans[value].first <= step && step <= p->place.spans[value].last;
 }
 
 static void set_canaries(bcam_program *p, size_t value)
 {
-    const bcam_span *span = &p->spans[value];
+    const bcam_span *span = &p->place.spans[value];
     memset(p->arena + span->offset - BCAM_CPU_CANARY, CANARY, BCAM_CPU_CANARY);
     memset(p->arena + span->offset + span->bytes, CANARY, BCAM_CPU_CANARY);
     p->born[value] = true;
@@ -21,16 +21,16 @@ static void set_canaries(bcam_program *p, size_t value)
 
 void bcam_cpu_guard_start(bcam_program *program)
 {
-    for (size_t v = 0; v < program->value_count; v++)
-        if (program->spans[v].bytes > 0 && program->birth[v] < 0)
+    for (size_t v = 0; v < program->place.value_count; v++)
+        if (program->place.spans[v].bytes > 0 && program->place.birth[v] < 0)
             set_canaries(program, v);
 }
 
 void bcam_cpu_guard_before(bcam_program *program, int step)
 {
-    for (size_t v = 0; v < program->value_count; v++)
-        if (program->spans[v].bytes > 0 && program->birth[v] == step) {
-            memset(program->arena + program->spans[v].offset, POISON, program->spans[v].bytes);
+    for (size_t v = 0; v < program->place.value_count; v++)
+        if (program->place.spans[v].bytes > 0 && program->place.birth[v] == step) {
+            memset(program->arena + program->place.spans[v].offset, POISON, program->place.spans[v].bytes);
             set_canaries(program, v);
         }
 }
@@ -45,16 +45,16 @@ static bool is_whole(const char *canary)
 
 bcam_status bcam_cpu_guard_after(const bcam_program *program, int step, bcam_error *err)
 {
-    for (size_t v = 0; v < program->value_count; v++) {
+    for (size_t v = 0; v < program->place.value_count; v++) {
         if (!lives(program, v, step) || !program->born[v])
             continue;
-        const bcam_span *span = &program->spans[v];
+        const bcam_span *span = &program->place.spans[v];
         bool before = is_whole(program->arena + span->offset - BCAM_CPU_CANARY);
         if (before && is_whole(program->arena + span->offset + span->bytes))
             continue;
         return bcam_fail(err, BCAM_E_INTERNAL, "step '%s' (%s) wrote outside its outputs: %s '%s'",
-                         program->steps[step].name, bcam_verb_name(program->steps[step].verb),
-                         before ? "behind" : "before", program->values[v].name);
+                         program->place.steps[step].name, bcam_verb_name(program->place.steps[step].verb),
+                         before ? "behind" : "before", program->place.values[v].name);
     }
     return BCAM_OK;
 }

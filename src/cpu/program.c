@@ -34,7 +34,9 @@ static bcam_status resolve_options(bcam_device_options *o, bcam_error *err)
     if (o->precision == BCAM_PRECISION_AUTO)
         o->precision = BCAM_PRECISION_FP32;
     if (o->precision != BCAM_PRECISION_FP32 && o->precision != BCAM_PRECISION_FP64)
-        return bcam_fail(err, BCAM_E_UNSUPPORTED, "the CPU computes in fp32 or fp64 only");
+        return bcam_fail(
+            err, BCAM_E_UNSUPPORTED,
+            "the CPU computes in fp32 only; choose --precision fp32, or --device cuda for tf32, bf16 and fp16");
     if (o->threads == 0)
         o->threads = omp_get_num_procs(); /* as many as this process may use */
     return BCAM_OK;
@@ -76,7 +78,7 @@ static const char *cpu_describe(const bcam_device *device)
 static bcam_status cpu_query(bcam_device *device, const bcam_plan *plan, const bcam_step *step, bcam_error *err)
 {
     (void)device;
-    return bcam_cpu_query(plan, step, err);
+    return bcam_step_check(plan, step, err);
 }
 
 bcam_cpu_verb *bcam_cpu_slots(bcam_device *device)
@@ -105,43 +107,19 @@ static void cpu_destroy(bcam_program **program)
     bcam_free(p->arena);
     bcam_free(p->constants);
     bcam_free(p->scratch);
-    bcam_pool_fini(&p->pool);
+    bcam_placement_fini(&p->place);
     bcam_free(p);
     *program = NULL;
 }
 
-/* The plan's values and steps with their names, and room for what is found out about them. */
 static bcam_status copy_plan(bcam_program *p, const bcam_plan *plan, bcam_error *err)
 {
-    p->k = plan->k;
-    p->value_count = plan->value_count;
-    p->step_count = plan->step_count;
-    p->values = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->values);
-    p->tensors = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->tensors);
-    p->root = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->root);
-    p->spans = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->spans);
-    p->birth = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->birth);
-    p->born = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->born);
-    p->steps = bcam_pool_alloc(&p->pool, p->step_count, sizeof *p->steps);
-    p->alias = bcam_pool_alloc(&p->pool, p->step_count, sizeof *p->alias);
-    p->first_call = bcam_pool_alloc(&p->pool, p->step_count + 1, sizeof *p->first_call);
-    if (!p->values || !p->tensors || !p->root || !p->spans || !p->birth || !p->born || !p->steps || !p->alias ||
-        !p->first_call)
-        goto memory;
-    for (size_t v = 0; v < p->value_count; v++) {
-        p->values[v] = plan->values[v];
-        p->values[v].data = p->values[v].scale = NULL;
-        if (!(p->values[v].name = bcam_pool_strdup(&p->pool, plan->values[v].name)))
-            goto memory;
-    }
-    for (size_t s = 0; s < p->step_count; s++) {
-        p->steps[s] = plan->steps[s];
-        if (!(p->steps[s].name = bcam_pool_strdup(&p->pool, plan->steps[s].name)))
-            goto memory;
-    }
-    return BCAM_OK;
-memory:
-    return bcam_fail_memory(err, p->pool.bytes, "a program");
+    bcam_status status = bcam_placement_init(&p->place, plan, err);
+    if (status)
+        return status;
+    p->born = bcam_pool_alloc(&p->place.pool, p->place.value_count, sizeof *p->born);
+    p->first_call = bcam_pool_alloc(&p->place.pool, p->place.step_count + 1, sizeof *p->first_call);
+    return p->born && p->first_call ? BCAM_OK : bcam_fail_memory(err, p->place.pool.bytes, "a program");
 }
 
 /* The k-th run of a step sees the k-th part of each gradient. */
@@ -150,9 +128,9 @@ static bcam_tensor bound_operand(const bcam_program *p, const bcam_step *step, i
     bcam_tensor t = {0};
     if (value < 0)
         return t;
-    t = p->tensors[value];
-    memcpy(t.dim, bcam_cpu_operand(p->values, p->k, step, value).dim, sizeof t.dim);
-    if (step->each_k && p->values[value].each_k)
+    t = p->place.tensors[value];
+    memcpy(t.dim, bcam_step_operand(p->place.values, p->place.k, step, value).dim, sizeof t.dim);
+    if (step->each_k && p->place.values[value].each_k)
         t.data = (char *)t.data + (size_t)(k * t.dim[0] * t.stride[0]) * bcam_dtype_bytes(t.dtype);
     return t;
 }
@@ -166,7 +144,7 @@ static void bind_call(bcam_program *p, const bcam_step *step, int64_t k, bcam_cp
                             .context = device->context};
     for (int i = 0; i < BCAM_MAX_IN; i++) {
         call->in[i] = bound_operand(p, step, step->in[i], k);
-        if (step->in[i] >= 0 && p->values[step->in[i]].role == BCAM_ROLE_CONST)
+        if (step->in[i] >= 0 && p->place.values[step->in[i]].role == BCAM_ROLE_CONST)
             call->in_const |= 1u << i;
     }
     for (int i = 0; i < BCAM_MAX_OUT; i++)
@@ -218,19 +196,19 @@ static bcam_status bind_steps(bcam_program *p, bcam_error *err)
 {
     size_t count = 0;
     bcam_status status = BCAM_OK;
-    for (size_t s = 0; s < p->step_count; s++) {
+    for (size_t s = 0; s < p->place.step_count; s++) {
         p->first_call[s] = (int)count;
-        count += p->alias[s] ? 0 : p->steps[s].each_k ? (size_t)p->k : 1;
+        count += p->place.alias[s] ? 0 : p->place.steps[s].each_k ? (size_t)p->place.k : 1;
     }
-    p->first_call[p->step_count] = (int)count;
-    p->calls = bcam_pool_alloc(&p->pool, count, sizeof *p->calls);
-    p->slot = bcam_pool_alloc(&p->pool, count, sizeof *p->slot);
+    p->first_call[p->place.step_count] = (int)count;
+    p->calls = bcam_pool_alloc(&p->place.pool, count, sizeof *p->calls);
+    p->slot = bcam_pool_alloc(&p->place.pool, count, sizeof *p->slot);
     if (!p->calls || !p->slot)
         return bcam_fail_memory(err, count * sizeof *p->calls, "a program");
     p->call_count = count;
-    for (size_t s = 0; s < p->step_count && !status; s++)
+    for (size_t s = 0; s < p->place.step_count && !status; s++)
         for (int c = p->first_call[s]; c < p->first_call[s + 1] && !status; c++) {
-            bind_call(p, &p->steps[s], c - p->first_call[s], &p->calls[c]);
+            bind_call(p, &p->place.steps[s], c - p->first_call[s], &p->calls[c]);
             status = prepare_call(p, (size_t)c, err);
         }
     return status ? status : share_scratch(p, err);
@@ -242,7 +220,7 @@ static bcam_status cpu_compile(bcam_device *device, const bcam_plan *plan, bcam_
     bcam_program *program = NULL;
     *out = NULL;
     for (size_t s = 0; s < plan->step_count && !status; s++)
-        status = bcam_cpu_query(plan, &plan->steps[s], err);
+        status = bcam_step_check(plan, &plan->steps[s], err);
     if (status)
         return status;
     if (!(program = bcam_alloc(1, sizeof *program)))
@@ -279,8 +257,8 @@ static bcam_status cpu_run(bcam_program *program, unsigned segments, int pair, b
 {
     (void)pair;
     bcam_status status = BCAM_OK;
-    for (size_t s = 0; s < program->step_count && !status; s++)
-        if (segments & BCAM_SEGMENT_BIT(program->steps[s].segment) && !program->alias[s])
+    for (size_t s = 0; s < program->place.step_count && !status; s++)
+        if (segments & BCAM_SEGMENT_BIT(program->place.steps[s].segment) && !program->place.alias[s])
             status = run_step(program, (int)s, err);
     return status;
 }
@@ -296,10 +274,10 @@ static bcam_status cpu_wait(bcam_program *program, int pair, bcam_error *err)
 static void *cpu_host(bcam_program *program, int value, int pair)
 {
     (void)pair;
-    if (value < 0 || (size_t)value >= program->value_count)
+    if (value < 0 || (size_t)value >= program->place.value_count)
         return NULL;
-    const bcam_tensor *t = &program->tensors[value];
-    const bcam_value *v = &program->values[value];
+    const bcam_tensor *t = &program->place.tensors[value];
+    const bcam_value *v = &program->place.values[value];
     bool pixels =
         v->dtype == BCAM_U8 && v->role == BCAM_ROLE_INPUT && v->rank == 4; /* channels-last, which is N,H,W,3 */
     if ((v->role != BCAM_ROLE_INPUT && v->role != BCAM_ROLE_OUTPUT) || t->dtype != v->dtype ||
@@ -310,13 +288,13 @@ static void *cpu_host(bcam_program *program, int value, int pair)
 
 static bcam_status check_access(const bcam_program *p, int value, bcam_dtype as, bcam_error *err)
 {
-    if (value < 0 || (size_t)value >= p->value_count)
-        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no value %d in a program of %zu", value, p->value_count);
-    const bcam_value *v = &p->values[value];
+    if (value < 0 || (size_t)value >= p->place.value_count)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no value %d in a program of %zu", value, p->place.value_count);
+    const bcam_value *v = &p->place.values[value];
     if (v->role == BCAM_ROLE_WORK)
         return bcam_fail(err, BCAM_E_ARGUMENT,
                          "'%s' is neither input, output nor constant; it cannot be read or written", v->name);
-    if (!p->tensors[value].data)
+    if (!p->place.tensors[value].data)
         return bcam_fail(err, BCAM_E_ARGUMENT, "'%s' is used by no step; it has no memory", v->name);
     if (as != v->dtype && !(v->dtype == BCAM_F32 && as == BCAM_F64))
         return bcam_fail(err, BCAM_E_ARGUMENT, "'%s' is %s; it cannot be taken as %s", v->name,
@@ -328,7 +306,7 @@ static bcam_status cpu_read(bcam_program *program, int value, bcam_dtype as, voi
 {
     bcam_status status = check_access(program, value, as, err);
     if (!status)
-        bcam_cpu_elements_read(&program->tensors[value], as, out);
+        bcam_elements_read(&program->place.tensors[value], as, out);
     return status;
 }
 
@@ -337,14 +315,14 @@ static bcam_status cpu_write(bcam_program *program, int value, bcam_dtype as, co
     bcam_status status = check_access(program, value, as, err);
     if (status)
         return status;
-    bcam_cpu_elements_write(&program->tensors[value], as, data);
-    if (program->values[value].role != BCAM_ROLE_CONST)
+    bcam_elements_write(&program->place.tensors[value], as, data);
+    if (program->place.values[value].role != BCAM_ROLE_CONST)
         return BCAM_OK;
     /* Slots may hold the constant in an order of their own. */
-    for (size_t s = 0; s < program->step_count; s++)
+    for (size_t s = 0; s < program->place.step_count; s++)
         for (int i = 0; i < BCAM_MAX_IN; i++)
-            for (int c = program->first_call[s]; program->steps[s].in[i] == value && c < program->first_call[s + 1];
-                 c++) {
+            for (int c = program->first_call[s];
+                 program->place.steps[s].in[i] == value && c < program->first_call[s + 1]; c++) {
                 release_call(program, (size_t)c);
                 if ((status = prepare_call(program, (size_t)c, err)))
                     return status;
@@ -362,9 +340,9 @@ static size_t cpu_bytes(const bcam_program *program)
 
 static const char *cpu_algorithm(const bcam_program *program, size_t step)
 {
-    if (step >= program->step_count)
+    if (step >= program->place.step_count)
         return "";
-    if (program->alias[step])
+    if (program->place.alias[step])
         return "alias";
     int call = program->first_call[step];
     const bcam_cpu_verb *slot = program->slot[call];
@@ -374,6 +352,7 @@ static const char *cpu_algorithm(const bcam_program *program, size_t step)
 const bcam_device_api bcam_cpu_device = {
     .abi = BCAM_DEVICE_ABI,
     .name = "cpu",
+    .precision = BCAM_PRECISION_FP32,
     .probe = cpu_probe,
     .open = cpu_open,
     .close = cpu_close,

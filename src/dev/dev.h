@@ -243,6 +243,7 @@ typedef struct bcam_device_options {
 typedef struct bcam_device_api {
     unsigned abi;     /* BCAM_DEVICE_ABI */
     const char *name; /* "cpu" */
+    bcam_precision precision; /* what AUTO comes to */
     /** Whether it can be opened here; NULL err is fine. */
     bcam_status (*probe)(bcam_error *err);
     bcam_status (*open)(const bcam_device_options *options, bcam_device **out, bcam_error *err);

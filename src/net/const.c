@@ -65,12 +65,10 @@ bcam_status bcam_fold_constant_of_shape(bcam_lower *lo, const bcam_node *node, b
         status = bcam_ints(lo, node, shape, dim, BCAM_MAX_RANK, &rank, err);
     if (status != BCAM_OK)
         return status;
-    int64_t count = 1;
-    for (int a = 0; a < rank; a++)
-        if (dim[a] < 0 || __builtin_mul_overflow(count, dim[a], &count) || count > (int64_t)1 << 40)
-            return bcam_op_fail(node, err, "its shape is negative or too large");
     const bcam_attr *attr = bcam_node_attr(node, "value");
     void *data;
+    if (attr && attr->kind == BCAM_ATTR_TENSOR && bcam_count(attr->tensor->rank, attr->tensor->dim) != 1)
+        return bcam_op_fail(node, err, "attribute 'value' must be one number");
     if (attr && attr->kind == BCAM_ATTR_TENSOR)
         status = bcam_const_from_onnx(lo, attr->tensor, node->outputs[0], &one, err);
     else
@@ -87,8 +85,10 @@ bcam_status bcam_fold_cast(bcam_lower *lo, const bcam_node *node, bcam_error *er
     bcam_value v = *bcam_val(lo, x);
     int like = bcam_in(lo, node, 1);
     int64_t to = bcam_attr_int(node, "to", BCAM_ONNX_FLOAT);
-    bool integer = like >= 0 ? bcam_val(lo, like)->dtype == BCAM_I64
-                             : to == BCAM_ONNX_INT64 || to == BCAM_ONNX_INT32 || to == BCAM_ONNX_BOOL || to == BCAM_ONNX_UINT8;
+    bool integer = like >= 0 ? bcam_val(lo, like)->dtype == BCAM_I64 : to == BCAM_ONNX_INT64 || to == BCAM_ONNX_INT32;
+    bool real = like >= 0 || to == BCAM_ONNX_FLOAT || to == BCAM_ONNX_DOUBLE || to == BCAM_ONNX_FLOAT16 || to == BCAM_ONNX_BFLOAT16;
+    if (!integer && !real)
+        return bcam_op_fail(node, err, "a cast of a constant to %s is not supported", bcam_onnx_type_name((bcam_onnx_type)to));
     bcam_dtype dtype = integer ? BCAM_I64 : BCAM_F32;
     if (dtype == v.dtype)
         return bcam_bind(lo, node, x, err);
@@ -145,6 +145,8 @@ bcam_status bcam_fold_gather(bcam_lower *lo, const bcam_node *node, bcam_error *
     memcpy(dim + axis + vi.rank, v.dim + axis + 1, sizeof(int64_t) * (size_t)(v.rank - axis - 1));
     void *data;
     status = bcam_const_new(lo, node, node->outputs[0], v.dtype, rank, dim, &data, &value, err);
+    if (status == BCAM_OK)
+        status = bcam_charge(lo, node, 8 * bcam_count(v.rank, v.dim), err);
     size_t size = bcam_dtype_bytes(v.dtype), total = (size_t)bcam_count(v.rank, v.dim);
     char *dense = status == BCAM_OK ? bcam_alloc(total + 1, size) : NULL;
     if (status == BCAM_OK && !dense)
@@ -242,9 +244,11 @@ bcam_status bcam_fold_binary(bcam_lower *lo, const bcam_node *node, bcam_error *
         v[0].dim[a] = v[1].dim[a] = dim[a];
     }
     bool integer = v[0].dtype == BCAM_I64 && v[1].dtype == BCAM_I64;
-    size_t count = (size_t)bcam_count(rank, dim);
-    void *data, *read = bcam_alloc(2 * count + 1, sizeof(double));
-    bcam_status status = read ? bcam_const_new(lo, node, node->outputs[0], integer ? BCAM_I64 : BCAM_F32, rank, dim, &data, &value, err) : bcam_op_memory(node, err);
+    void *data, *read = NULL;
+    bcam_status status = bcam_const_new(lo, node, node->outputs[0], integer ? BCAM_I64 : BCAM_F32, rank, dim, &data, &value, err);
+    size_t count = status == BCAM_OK ? (size_t)bcam_count(rank, dim) : 0;
+    if (status == BCAM_OK && !(read = bcam_alloc(2 * count + 1, sizeof(double))))
+        status = bcam_op_memory(node, err);
     if (status == BCAM_OK && integer) {
         int64_t *a = read, *b = a + count;
         bcam_const_read(&v[0], BCAM_I64, a);

@@ -87,12 +87,6 @@ bcam_status bcam_op_memory(const bcam_node *node, bcam_error *err)
     return bcam_fail(err, BCAM_E_MEMORY, "out of memory while reading node '%s' (%s)", shown_name(node), node->op);
 }
 
-bcam_status bcam_batch_lost(bcam_lower *lo, const bcam_node *node, bcam_error *err)
-{
-    lo->batch_lost = true;
-    return bcam_op_fail(node, err, "the first dimension is no longer the batch behind it");
-}
-
 /* ---- operands ---- */
 
 bcam_value *bcam_val(const bcam_lower *lo, int value)
@@ -198,6 +192,8 @@ double bcam_scalar(const bcam_lower *lo, int value)
 {
     bcam_value first = *bcam_val(lo, value);
     double x = 0;
+    if (bcam_count(first.rank, first.dim) < 1)
+        return 0;
     first.rank = 0;
     bcam_const_read(&first, BCAM_F64, &x);
     return x;
@@ -247,17 +243,18 @@ bcam_status bcam_axis(const bcam_node *node, int64_t axis, int rank, int *out, b
 
 /* ---- results ---- */
 
-/* 2^40 elements are far beyond any photo's layer and far below where sizes in bytes would overflow. */
-static bcam_status check_dims(const bcam_node *node, int rank, const int64_t *dim, bcam_error *err)
+/* 2^28 numbers, a gigabyte, are far beyond one photo's layer; a file of a few bytes can ask for more. */
+static bcam_status check_dims(const bcam_lower *lo, const bcam_node *node, int rank, const int64_t *dim, bcam_error *err)
 {
+    const int64_t most = ((int64_t)1 << 28) * lo->plan->batch;
     if (rank > BCAM_MAX_RANK)
         return bcam_op_fail(node, err, "its output has %d dimensions, at most %d are supported", rank, BCAM_MAX_RANK);
     int64_t count = 1;
     for (int a = 0; a < rank; a++) {
         if (dim[a] < 1)
             return bcam_op_fail(node, err, "dimension %d of its output would be %lld", a, (long long)dim[a]);
-        if (__builtin_mul_overflow(count, dim[a], &count) || count > (int64_t)1 << 40)
-            return bcam_op_fail(node, err, "its output would be too large");
+        if (__builtin_mul_overflow(count, dim[a], &count) || count > most)
+            return bcam_op_fail(node, err, "its output would have more than 2^28 numbers per photo");
     }
     return BCAM_OK;
 }
@@ -265,11 +262,11 @@ static bcam_status check_dims(const bcam_node *node, int rank, const int64_t *di
 bcam_status bcam_emit_value(bcam_lower *lo, const bcam_node *node, const char *name, bcam_verb verb, int rank, const int64_t *dim, bool batched,
                             bcam_step **step, int *value, bcam_error *err)
 {
-    bcam_status status = check_dims(node, rank, dim, err);
+    bcam_status status = check_dims(lo, node, rank, dim, err);
     if (status != BCAM_OK)
         return status;
     if (lo->lift && !batched)
-        return bcam_batch_lost(lo, node, err);
+        return bcam_op_fail(node, err, "the first dimension is no longer the batch behind it");
     *value = bcam_plan_value(lo->plan, name, BCAM_ROLE_WORK, BCAM_F32, rank, dim);
     *step = *value < 0 ? NULL : bcam_plan_step(lo->plan, verb, BCAM_SEGMENT_FORWARD, shown_name(node));
     if (!*step || !mark_batched(lo, *value, batched))
@@ -290,14 +287,41 @@ bcam_status bcam_bind(bcam_lower *lo, const bcam_node *node, int value, bcam_err
     return bcam_map_put(&lo->map, node->outputs[0], value) ? BCAM_OK : bcam_op_memory(node, err);
 }
 
+static bcam_status const_count(const bcam_node *node, int rank, const int64_t *dim, int64_t *count, bcam_error *err)
+{
+    *count = 1;
+    if (rank > BCAM_MAX_RANK)
+        return bcam_op_fail(node, err, "a constant of %d dimensions is not supported", rank);
+    for (int a = 0; a < rank; a++)
+        if (dim[a] < 0 || __builtin_mul_overflow(*count, dim[a], count) || *count > (int64_t)1 << 40)
+            return bcam_op_fail(node, err, "dimension %d of a constant would be %lld, which will not do", a, (long long)dim[a]);
+    return BCAM_OK;
+}
+
+bcam_status bcam_charge(bcam_lower *lo, const bcam_node *node, int64_t elements, bcam_error *err)
+{
+    enum { FREE = 1 << 28, PER_PARAMETER = 32 }; /* 2^28: a VGG-19 without its weights, twice */
+    const int64_t most = (int64_t)1 << 56, parameters = lo->graph->parameters;
+    int64_t limit = FREE + PER_PARAMETER * (parameters < most ? parameters : most);
+    if (elements > limit - lo->charged)
+        return bcam_op_fail(node, err, "it asks for constants of %lld numbers that the file does not hold, which is too much", (long long)elements);
+    lo->charged += elements;
+    return BCAM_OK;
+}
+
 bcam_status bcam_const_new(bcam_lower *lo, const bcam_node *node, const char *name, bcam_dtype dtype, int rank, const int64_t *dim, void **data, int *value, bcam_error *err)
 {
-    int64_t count = 1;
-    for (int a = 0; a < rank; a++)
-        if (dim[a] < 0 || __builtin_mul_overflow(count, dim[a], &count) || count > (int64_t)1 << 31)
-            return bcam_op_fail(node, err, "a constant would be too large");
+    static const int64_t scalar[1] = {1};
+    enum { WORTH = 8 }; /* what is computed takes memory now, its operands too; a view does not before a device copies it */
+    int64_t count;
+    dim = dim ? dim : scalar;
+    bcam_status status = const_count(node, rank, dim, &count, err);
+    if (status == BCAM_OK)
+        status = bcam_charge(lo, node, WORTH * count, err);
+    if (status != BCAM_OK)
+        return status;
     *data = bcam_pool_alloc(&lo->plan->pool, (size_t)count + !count, bcam_dtype_bytes(dtype));
-    *value = *data && rank <= BCAM_MAX_RANK ? bcam_plan_value(lo->plan, name, BCAM_ROLE_CONST, dtype, rank, dim) : -1;
+    *value = *data ? bcam_plan_value(lo->plan, name, BCAM_ROLE_CONST, dtype, rank, dim) : -1;
     if (*value < 0 || !mark_batched(lo, *value, false))
         return bcam_op_memory(node, err);
     bcam_value *v = bcam_val(lo, *value);
@@ -309,8 +333,12 @@ bcam_status bcam_const_new(bcam_lower *lo, const bcam_node *node, const char *na
 
 bcam_status bcam_const_view(bcam_lower *lo, const bcam_node *node, int of, int rank, const int64_t *dim, const int64_t *stride, bcam_error *err)
 {
-    if (rank > BCAM_MAX_RANK)
-        return bcam_op_fail(node, err, "a constant of %d dimensions is not supported", rank);
+    int64_t count, known = bcam_count(bcam_val(lo, of)->rank, bcam_val(lo, of)->dim);
+    bcam_status status = const_count(node, rank, dim, &count, err);
+    if (status == BCAM_OK && count > known)
+        status = bcam_charge(lo, node, count, err);
+    if (status != BCAM_OK)
+        return status;
     int value = bcam_plan_value(lo->plan, node->outputs[0], BCAM_ROLE_CONST, bcam_val(lo, of)->dtype, rank, dim);
     if (value < 0 || !mark_batched(lo, value, false))
         return bcam_op_memory(node, err);
@@ -378,7 +406,7 @@ bcam_status bcam_const_from_onnx(bcam_lower *lo, const bcam_onnx_tensor *tensor,
     if (*value < 0 || !mark_batched(lo, *value, false))
         return bcam_fail(err, BCAM_E_MEMORY, "out of memory while reading constant '%s'", name);
     bcam_value *v = bcam_val(lo, *value);
-    v->data = tensor->data;
+    v->data = tensor->data ? tensor->data : (const void *)""; /* no elements */
     v->data_dtype = dtype;
     bcam_strides_dense(tensor->rank, tensor->dim, v->data_stride);
     return BCAM_OK;
@@ -435,11 +463,14 @@ static bcam_status lower_node(bcam_lower *lo, const bcam_node *node, bcam_error 
 
 bcam_status bcam_lower_graph(bcam_lower *lo, const bool *needed, int height, int width, bcam_error *err)
 {
+    enum { MANY_STEPS = 1 << 15 }; /* real classifiers stay under a few thousand; what is done with names and memory is not made for more */
     bcam_status status = lower_initializers(lo, err);
     if (status == BCAM_OK)
         status = lower_input(lo, height, width, err);
     for (int i = 0; status == BCAM_OK && i < lo->graph->node_count; i++)
-        if (needed[i])
+        if (needed[i] && lo->plan->step_count > MANY_STEPS)
+            status = bcam_fail(err, BCAM_E_UNSUPPORTED, "'%s' needs more than %d steps for a photo; is it a classifier?", lo->graph->path, MANY_STEPS);
+        else if (needed[i])
             status = lower_node(lo, &lo->graph->nodes[i], err);
     return status;
 }

@@ -23,7 +23,7 @@ typedef struct bcam_lower {
     bcam_name_map map;
     int64_t declared_batch; /* dimension 0 of the input in the file; BCAM_ONNX_FREE where it is open */
     bool lift;              /* dimension 0 must provably be the batch everywhere; else the model runs at its declared batch */
-    bool batch_lost;        /* the failure was that it is not */
+    int64_t charged;        /* elements of constants that the file does not hold but asks for, see bcam_charge */
     bool *batched;          /* by value: dimension 0 is the batch */
     size_t batched_capacity;
     const char *input_name; /* of a (N,H,W,C) input, until somebody reads it as it is; else NULL */
@@ -76,8 +76,10 @@ bcam_status bcam_bind(bcam_lower *lo, const bcam_node *node, int value, bcam_err
 bcam_status bcam_const_new(bcam_lower *lo, const bcam_node *node, const char *name, bcam_dtype dtype, int rank, const int64_t *dim, void **data, int *value, bcam_error *err);
 /** A tensor of the file as a constant of the plan, pointing at the file's bytes. */
 bcam_status bcam_const_from_onnx(bcam_lower *lo, const bcam_onnx_tensor *tensor, const char *name, int *value, bcam_error *err);
-/** A constant that looks at another one's data with other dimensions and strides. */
+/** A constant that looks at another one's data with other dimensions and strides. Its dimensions are checked here. */
 bcam_status bcam_const_view(bcam_lower *lo, const bcam_node *node, int of, int rank, const int64_t *dim, const int64_t *stride, bcam_error *err);
+/** A few bytes can ask for gigabytes (a ConstantOfShape, an Expand). Counts what is asked for and refuses what no classifier needs. */
+bcam_status bcam_charge(bcam_lower *lo, const bcam_node *node, int64_t elements, bcam_error *err);
 /** A reshape step, or nothing where the shape is the same. */
 bcam_status bcam_emit_reshape(bcam_lower *lo, const bcam_node *node, int x, int rank, const int64_t *dim, bcam_error *err);
 
@@ -90,7 +92,6 @@ bcam_status bcam_emit_norm(bcam_lower *lo, const bcam_node *node, int x, int sca
 
 bcam_status bcam_op_fail(const bcam_node *node, bcam_error *err, const char *format, ...) BCAM_PRINTF(3, 4); /* E_UNSUPPORTED naming the node */
 bcam_status bcam_op_memory(const bcam_node *node, bcam_error *err);
-bcam_status bcam_batch_lost(bcam_lower *lo, const bcam_node *node, bcam_error *err); /* E_UNSUPPORTED; sets lo->batch_lost */
 
 /* ---- lower.c ---- */
 /** Makes the constants of all initializers, the input, and the steps of every node that `needed` marks. */

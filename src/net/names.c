@@ -74,39 +74,80 @@ static bcam_status make_paths(bcam_net *net)
 
 /* ---- which values are pictures: (N,C,H,W) with more than one pixel ---- */
 
-/* A copy that leaves every axis where it is: a slice, a pad, a part of a concat along channels. */
-static bool keeps_axes(const bcam_copy_attr *copy)
+enum { IN_ORDER = 0 | 1 << 2 | 2 << 4 | 3 << 6 }; /* axes N, C, H, W */
+
+static bool is_permuted(const bcam_step *step)
 {
-    for (int a = 0; a < 4; a++)
-        if (copy->axis[a] != a)
-            return false;
-    return !copy->reshape;
+    return step->verb == BCAM_VERB_COPY && !step->u.copy.reshape;
+}
+
+/* The order of axes that a step gives its output: that of its first photo input, moved by a transposing copy. A convolution, and a reshape,
+ * which knows no axes, are taken to make (N,C,H,W). */
+static uint8_t order_of(const bcam_net *net, const bcam_step *step)
+{
+    int x = step->in[0], y = step->out[0];
+    if (x >= 0 && net->plan.values[x].role == BCAM_ROLE_CONST && step->in[1] >= 0)
+        x = step->in[1];
+    bool keeps = step->verb != BCAM_VERB_CONV && !(step->verb == BCAM_VERB_COPY && step->u.copy.reshape);
+    if (!keeps || x < 0 || net->plan.values[x].rank != 4 || net->plan.values[y].rank != 4)
+        return IN_ORDER;
+    if (!is_permuted(step))
+        return net->order[x];
+    unsigned order = 0;
+    for (int a = 0; a < 4; a++) {
+        int from = step->u.copy.axis[a] < 0 ? a : step->u.copy.axis[a];
+        order |= (unsigned)(net->order[x] >> 2 * from & 3) << 2 * a;
+    }
+    return (uint8_t)order;
 }
 
 /* Convolutions and pools make pictures; other verbs hand them on, but for those that change what the axes mean. */
-static bool makes_picture(const bcam_net *net, const bcam_step *step)
+static bool makes_picture(const bcam_step *step, const bool *picture)
 {
     if (step->verb == BCAM_VERB_CONV || step->verb == BCAM_VERB_POOL)
         return true;
-    bool hands_on = step->verb == BCAM_VERB_NORM || step->verb == BCAM_VERB_UNARY || step->verb == BCAM_VERB_BINARY ||
-                    (step->verb == BCAM_VERB_COPY && keeps_axes(&step->u.copy));
+    bool hands_on = step->verb == BCAM_VERB_NORM || step->verb == BCAM_VERB_UNARY || step->verb == BCAM_VERB_BINARY || is_permuted(step);
     for (int i = 0; hands_on && i < BCAM_MAX_IN; i++)
-        if (step->in[i] >= 0 && net->spatial[step->in[i]])
+        if (step->in[i] >= 0 && picture[step->in[i]])
             return true;
     return false;
+}
+
+/* A value of which only the shape is read has no way to the score. */
+static void keep_leading(bcam_net *net, bool *leads)
+{
+    memset(leads, 0, net->plan.value_count * sizeof *leads);
+    leads[net->info.logits_value] = true;
+    for (size_t s = net->plan.step_count; s-- > 0;) {
+        const bcam_step *step = &net->plan.steps[s];
+        for (int i = 0; leads[step->out[0]] && i < BCAM_MAX_IN; i++)
+            if (step->in[i] >= 0)
+                leads[step->in[i]] = true;
+    }
+    for (size_t v = 0; v < net->plan.value_count; v++)
+        net->spatial[v] &= leads[v];
 }
 
 static bcam_status mark_spatial(bcam_net *net)
 {
     net->spatial = bcam_alloc(net->plan.value_count, sizeof *net->spatial);
-    if (!net->spatial)
-        return BCAM_E_MEMORY;
-    for (size_t s = 0; s < net->plan.step_count; s++) {
-        int y = net->plan.steps[s].out[0];
+    net->order = bcam_alloc(net->plan.value_count, sizeof *net->order);
+    bool *picture = bcam_alloc(net->plan.value_count, sizeof *picture);
+    bool fits = net->spatial && net->order && picture;
+    if (fits)
+        memset(net->order, IN_ORDER, net->plan.value_count * sizeof *net->order);
+    for (size_t s = 0; fits && s < net->plan.step_count; s++) {
+        const bcam_step *step = &net->plan.steps[s];
+        int y = step->out[0];
         const bcam_value *v = &net->plan.values[y];
-        net->spatial[y] = v->rank == 4 && v->dim[2] * v->dim[3] > 1 && makes_picture(net, &net->plan.steps[s]);
+        net->order[y] = order_of(net, step);
+        picture[y] = v->rank == 4 && makes_picture(step, picture);
+        net->spatial[y] = picture[y] && net->order[y] == IN_ORDER && v->dim[2] * v->dim[3] > 1;
     }
-    return BCAM_OK;
+    if (fits)
+        keep_leading(net, picture);
+    bcam_free(picture);
+    return fits ? BCAM_OK : BCAM_E_MEMORY;
 }
 
 /* ---- edges ---- */
@@ -144,6 +185,25 @@ static bcam_status make_edges(bcam_net *net, bcam_name_map *makers)
     return fits ? BCAM_OK : BCAM_E_MEMORY;
 }
 
+/* Every module that the edge leaves: its maker's, and those around it that its reader is not in. */
+static bool note_modules(bcam_net *net, const bcam_edge *edge)
+{
+    const char *path = net->paths[edge->maker];
+    for (size_t length = strlen(path); length > 0; length--) {
+        if (path[length] != '\0' && path[length] != '.')
+            continue;
+        char *module = bcam_pool_strndup(&net->plan.pool, path, length);
+        if (!module)
+            return false;
+        if (edge->reader >= 0 && is_inside(net->paths[edge->reader], module))
+            return true;
+        int known = bcam_map_get(&net->modules, module);
+        if (!bcam_map_put(&net->modules, module, known == -1 || known == edge->value ? edge->value : BCAM_SEVERAL))
+            return false;
+    }
+    return true;
+}
+
 bcam_status bcam_names_prepare(bcam_net *net, bcam_error *err)
 {
     bcam_name_map makers = {0};
@@ -154,6 +214,9 @@ bcam_status bcam_names_prepare(bcam_net *net, bcam_error *err)
     if (status == BCAM_OK)
         status = make_edges(net, &makers);
     bcam_map_fini(&makers);
+    for (size_t e = 0; status == BCAM_OK && e < net->edge_count; e++)
+        if (!note_modules(net, &net->edges[e]))
+            status = BCAM_E_MEMORY;
     return status == BCAM_OK ? BCAM_OK : bcam_fail(err, status, "out of memory while reading the names of '%s'", net->graph->path);
 }
 
@@ -182,11 +245,11 @@ static int module_outputs(const bcam_net *net, const char *module, found *out, i
     return count;
 }
 
-static int node_reading(const bcam_graph *graph, const char *tensor)
+static int node_reading(const bcam_net *net, const char *tensor)
 {
-    for (int i = 0; i < graph->node_count; i++)
-        for (int k = 1; k < graph->nodes[i].input_count; k++)
-            if (strcmp(graph->nodes[i].inputs[k], tensor) == 0)
+    for (int i = 0; i < net->graph->node_count; i++)
+        for (int k = 1; net->needed[i] && k < net->graph->nodes[i].input_count; k++)
+            if (strcmp(net->graph->nodes[i].inputs[k], tensor) == 0)
                 return i;
     return -1;
 }
@@ -203,13 +266,21 @@ static bool is_folded_conv(const bcam_node *node)
     return weights && strncmp(weights, "onnx::Conv_", 11) == 0;
 }
 
+/* The newer exporter keeps the weights' name and gives the convolution the batch norm's place among the modules. */
 static void note_folding(const bcam_net *net, int maker, const char *name, bcam_target *out)
 {
     const bcam_node *node = &net->graph->nodes[maker];
+    const char *weights = weights_of(node), *norm = net->paths[maker];
+    const char *suffix = weights ? strstr(weights, ".weight") : NULL;
+    size_t length = suffix ? (size_t)(suffix - weights) : 0;
     if (is_folded_conv(node))
         snprintf(out->note, sizeof out->note, "the exporter folded the batch norm that follows into this convolution: it stands for the output after the batch norm");
-    else if (weights_of(node) && *net->paths[maker] && strcmp(net->paths[maker], name) != 0 && !is_inside(net->paths[maker], name))
-        snprintf(out->note, sizeof out->note, "the exporter folded batch norm '%.200s' into this convolution: it stands for the output after the batch norm", net->paths[maker]);
+    else if (!length || suffix[7] || !*norm || (strncmp(norm, weights, length) == 0 && !norm[length]))
+        return;
+    else if (strcmp(norm, name) == 0)
+        snprintf(out->note, sizeof out->note, "the exporter folded this batch norm into the convolution before it: it stands for the output of both");
+    else if (strncmp(name, weights, length) == 0 && !name[length])
+        snprintf(out->note, sizeof out->note, "the exporter folded batch norm '%.200s' into this convolution: it stands for the output after the batch norm", norm);
 }
 
 static bcam_status accept(const bcam_net *net, const char *name, found f, bcam_target *out, bcam_error *err)
@@ -218,11 +289,8 @@ static bcam_status accept(const bcam_net *net, const char *name, found f, bcam_t
     if (v->rank != 4)
         return bcam_fail(err, BCAM_E_LAYER, "layer '%s' ('%s') has no rows and columns any more (rank %d); choose one before the head, see `batchcam inspect`",
                          name, f.tensor, v->rank);
-    for (size_t s = 0; s < net->plan.step_count; s++) {
-        const bcam_step *step = &net->plan.steps[s];
-        if (step->out[0] == f.value && step->verb == BCAM_VERB_COPY && !step->u.copy.reshape && !keeps_axes(&step->u.copy))
-            return bcam_fail(err, BCAM_E_LAYER, "layer '%s' ('%s') is transposed: its axes are not (N,C,H,W); choose the one before it", name, f.tensor);
-    }
+    if (net->order[f.value] != IN_ORDER)
+        return bcam_fail(err, BCAM_E_LAYER, "layer '%s' ('%s') is transposed: its axes are not (N,C,H,W); choose the one before it", name, f.tensor);
     snprintf(out->name, sizeof out->name, "%s", name);
     snprintf(out->tensor, sizeof out->tensor, "%s", f.tensor);
     out->value = f.value;
@@ -275,8 +343,8 @@ static bcam_status fail_unknown(const bcam_net *net, const char *name, bcam_erro
         bcam_free(names);
     }
     bcam_free(list);
-    return bcam_fail(err, BCAM_E_LAYER, "there is no layer '%s'%s%s%s; `batchcam inspect` lists them", name, *near ? "; did you mean " : "",
-                     near, *near ? "?" : "");
+    return bcam_fail(err, BCAM_E_LAYER, "there is no layer '%s'%s%s%s `batchcam inspect` lists them", name, *near ? "; did you mean " : "",
+                     near, *near ? "?" : ";");
 }
 
 static bcam_status resolve(const bcam_net *net, const char *name, bcam_target *out, bcam_error *err)
@@ -301,7 +369,7 @@ static bcam_status resolve(const bcam_net *net, const char *name, bcam_target *o
         return fail_several(name, several, count < MOST ? count : MOST, err);
     /* (4) the module's weights */
     snprintf(sibling, sizeof sibling, "%.280s.weight", name);
-    int reader = node_reading(net->graph, sibling);
+    int reader = node_reading(net, sibling);
     if (reader >= 0 && (value = photo_value(net, net->graph->nodes[reader].outputs[0])) >= 0)
         return accept(net, name, (found){reader, value, net->graph->nodes[reader].outputs[0]}, out, err);
     /* (5) a batch norm that the exporter folded away */
@@ -334,11 +402,10 @@ static int default_value(const bcam_net *net)
 static bcam_status name_value(const bcam_net *net, const bcam_edge *edge, bcam_target *out)
 {
     char module[256], best[256];
-    found f[2];
     snprintf(best, sizeof best, "%s", edge->tensor);
     snprintf(module, sizeof module, "%s", net->paths[edge->maker]);
     while (*module) {
-        if (module_outputs(net, module, f, 2) == 1 && f[0].value == edge->value)
+        if (bcam_map_get(&net->modules, module) == edge->value)
             snprintf(best, sizeof best, "%s", module);
         char *dot = strrchr(module, '.');
         *(dot ? dot : module) = '\0';
@@ -354,21 +421,26 @@ static int by_value(const void *a, const void *b)
 bcam_status bcam_net_candidates(const bcam_net *net, bcam_candidate **out, size_t *count, bcam_error *err)
 {
     int chosen = default_value(net);
-    bcam_candidate *list = bcam_alloc(net->edge_count + 1, sizeof *list);
-    if (!list)
-        return bcam_fail_memory(err, net->edge_count * sizeof *list, "the list of layers");
+    bool *known = bcam_alloc(net->plan.value_count, sizeof *known);
+    size_t most = 0;
+    for (size_t v = 0; v < net->plan.value_count; v++)
+        most += net->spatial[v];
+    bcam_candidate *list = known ? bcam_alloc(most + 1, sizeof *list) : NULL;
+    if (!list) {
+        bcam_free(known);
+        return bcam_fail_memory(err, most * sizeof *list, "the list of layers");
+    }
     *count = 0;
     for (size_t e = 0; e < net->edge_count; e++) {
         const bcam_edge *edge = &net->edges[e];
-        bool known = edge->value < 0 || !net->spatial[edge->value];
-        for (size_t i = 0; !known && i < *count; i++)
-            known = list[i].target.value == edge->value;
-        if (known || name_value(net, edge, &list[*count].target) != BCAM_OK)
+        if (edge->value < 0 || known[edge->value] || !net->spatial[edge->value] || name_value(net, edge, &list[*count].target) != BCAM_OK)
             continue;
+        known[edge->value] = true;
         list[*count].type = net->graph->nodes[edge->maker].op;
         list[*count].is_default = edge->value == chosen;
         ++*count;
     }
+    bcam_free(known);
     qsort(list, *count, sizeof *list, by_value);
     *out = list;
     return BCAM_OK;

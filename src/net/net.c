@@ -100,7 +100,7 @@ static bcam_status check_input(const bcam_graph *graph, bcam_net_info *info, bca
     int64_t h = input->dim[nhwc ? 1 : 2], w = input->dim[nhwc ? 2 : 3];
     h = h == BCAM_ONNX_FREE ? USUAL_SIZE : h;
     w = w == BCAM_ONNX_FREE ? USUAL_SIZE : w;
-    if (h < 1 || w < 1 || h > 16384 || w > 16384)
+    if (h < 1 || w < 1 || h > 8192 || w > 8192)
         return bcam_fail(err, BCAM_E_MODEL, "input '%s' of '%s' is %lld x %lld pixels large, which will not do", input->name, graph->path,
                          (long long)w, (long long)h);
     info->input = input->name;
@@ -154,17 +154,86 @@ static bcam_status shape_logits(bcam_net *net, bcam_error *err)
     return BCAM_OK;
 }
 
+/* Whether a constant holds the same numbers in both plans. Long ones do: no arithmetic on the number of photos makes them. */
+static bool same_numbers(const bcam_value *a, const bcam_value *b)
+{
+    enum { MOST = 512 };
+    double x[MOST], y[MOST];
+    int64_t count = bcam_count(a->rank, a->dim);
+    if (a->data == b->data || count > MOST)
+        return true;
+    bcam_const_read(a, BCAM_F64, x);
+    bcam_const_read(b, BCAM_F64, y);
+    return memcmp(x, y, (size_t)count * sizeof *x) == 0;
+}
+
+static bool same_value(const bcam_value *a, const bcam_value *b)
+{
+    int first = a->role == BCAM_ROLE_CONST ? 0 : 1; /* dimension 0 of the others is the batch */
+    if (a->role != b->role || a->rank != b->rank)
+        return false;
+    for (int d = first; d < a->rank; d++)
+        if (a->dim[d] != b->dim[d])
+            return false;
+    return true;
+}
+
+static bool same_step(const bcam_plan *p, const bcam_plan *q, size_t s)
+{
+    const bcam_step *a = &p->steps[s], *b = &q->steps[s];
+    if (a->verb != b->verb || memcmp(a->in, b->in, sizeof a->in) != 0 || memcmp(a->out, b->out, sizeof a->out) != 0)
+        return false;
+    for (int i = 0; i < BCAM_MAX_IN; i++) {
+        const bcam_value *x = a->in[i] < 0 ? NULL : &p->values[a->in[i]], *y = x ? &q->values[a->in[i]] : NULL;
+        if (x && (!same_value(x, y) || (x->role == BCAM_ROLE_CONST && !same_numbers(x, y))))
+            return false;
+    }
+    const bcam_copy_attr *c = &a->u.copy, *d = &b->u.copy;
+    if (a->verb == BCAM_VERB_UNARY)
+        return a->u.unary.kind == b->u.unary.kind && memcmp(&a->u.unary, &b->u.unary, sizeof a->u.unary) == 0;
+    return a->verb != BCAM_VERB_COPY || (memcmp(c->to, d->to, sizeof c->to) == 0 && memcmp(c->from, d->from, sizeof c->from) == 0 &&
+                                         memcmp(c->step, d->step, sizeof c->step) == 0 && memcmp(c->axis, d->axis, sizeof c->axis) == 0);
+}
+
+/* Two plans of different batches that do the same with every photo. */
+static bool same_per_photo(const bcam_plan *p, const bcam_plan *q)
+{
+    if (p->step_count != q->step_count || p->value_count != q->value_count)
+        return false;
+    for (size_t s = 0; s < p->step_count; s++)
+        if (!same_step(p, q, s) || !same_value(&p->values[p->steps[s].out[0]], &q->values[p->steps[s].out[0]]))
+            return false;
+    return true;
+}
+
+/* Lowers for N photos where dimension 0 is the batch throughout. That a dimension is N may be chance (N is 1, or a number of the file), so the
+ * same must come out for a number that no file holds. */
+static bcam_status lower_lifted(bcam_net *net, int64_t batch, bcam_error *why)
+{
+    enum { ODD = 4099 }; /* a prime */
+    bcam_status status = lower_at(net, ODD, true, why);
+    if (status != BCAM_OK)
+        return status;
+    bcam_plan odd = net->plan;
+    net->plan = (bcam_plan){0};
+    status = lower_at(net, batch, true, why);
+    if (status == BCAM_OK && !same_per_photo(&odd, &net->plan))
+        status = bcam_fail(why, BCAM_E_UNSUPPORTED, "what it computes for one photo depends on how many there are");
+    bcam_plan_fini(&odd);
+    return status;
+}
+
 static bcam_status lower_net(bcam_net *net, int64_t batch, bcam_error *err)
 {
     int64_t declared = net->graph->inputs[0].dim[0];
-    bcam_error why = {0};
-    bcam_status status = lower_at(net, batch, true, &why);
-    if (status != BCAM_OK && net->lower.batch_lost) {
-        net->info.batch_fixed = true;
+    bcam_error why = {0}, fixed_why = {0};
+    bcam_status status = lower_lifted(net, batch, &why);
+    net->info.batch_lifted = status == BCAM_OK && declared > 0 && declared != batch;
+    if (status == BCAM_E_UNSUPPORTED) {
+        status = lower_at(net, declared > 0 ? declared : 1, false, &fixed_why);
+        net->info.batch_fixed = status == BCAM_OK;
         memcpy(net->info.batch_note, why.message, sizeof net->info.batch_note - 1);
-        status = lower_at(net, declared > 0 ? declared : 1, false, &why);
-    } else {
-        net->info.batch_lifted = declared > 0 && declared != batch;
+        why = fixed_why; /* an operator that is not supported fails in both */
     }
     if (status != BCAM_OK) {
         if (err)
@@ -214,6 +283,8 @@ void bcam_net_close(bcam_net **net)
     bcam_free((*net)->paths);
     bcam_free((*net)->edges);
     bcam_free((*net)->spatial);
+    bcam_free((*net)->order);
+    bcam_map_fini(&(*net)->modules);
     bcam_free(*net);
     *net = NULL;
 }

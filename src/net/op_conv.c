@@ -106,7 +106,9 @@ static bcam_status check_conv(const bcam_node *node, const bcam_value *x, const 
 {
     if (w->rank != 4)
         return bcam_op_fail(node, err, "its weights have %d dimensions; only 2-D convolutions are supported", w->rank);
-    if (groups < 1 || x->dim[1] != w->dim[1] * groups || w->dim[0] % groups)
+    if (w->dim[2] < 1 || w->dim[3] < 1 || w->dim[2] > 65536 || w->dim[3] > 65536)
+        return bcam_op_fail(node, err, "its window of %lld x %lld will not do", (long long)w->dim[2], (long long)w->dim[3]);
+    if (groups < 1 || x->dim[1] % groups || x->dim[1] / groups != w->dim[1] || w->dim[0] % groups)
         return bcam_op_fail(node, err, "weights (%lld,%lld,…) in %lld groups do not fit %lld channels", (long long)w->dim[0],
                             (long long)w->dim[1], (long long)groups, (long long)x->dim[1]);
     if (b && (b->rank != 1 || b->dim[0] != w->dim[0]))
@@ -169,8 +171,6 @@ bcam_status bcam_op_pool(bcam_lower *lo, const bcam_node *node, bcam_error *err)
     bool max = strcmp(node->op, "MaxPool") == 0;
     if (!win.kernel[0])
         return bcam_op_fail(node, err, "attribute 'kernel_shape' is missing");
-    if (bcam_attr_int(node, "storage_order", 0))
-        return bcam_op_fail(node, err, "column-major storage_order is not supported");
     for (int i = 1; i < node->output_count; i++)
         if (*node->outputs[i])
             return bcam_op_fail(node, err, "the output of indices is not supported");
@@ -179,8 +179,14 @@ bcam_status bcam_op_pool(bcam_lower *lo, const bcam_node *node, bcam_error *err)
     status = window_output(node, &win, v->dim + 2, dim + 2, err);
     if (status != BCAM_OK)
         return status;
-    bool padded = win.begin[0] || win.begin[1] || win.end[0] || win.end[1];
-    if (win.kernel[0] * win.kernel[1] * win.stride[0] * win.stride[1] == 1 && !padded)
+    bool single = true; /* windows of one pixel each, all of them, and nothing around */
+    for (int a = 0; a < 2; a++) {
+        int64_t most = win.begin[a] > win.end[a] ? win.begin[a] : win.end[a], span = (win.kernel[a] - 1) * win.dilation[a] + 1;
+        if (most >= span)
+            return bcam_op_fail(node, err, "a padding of %lld leaves a window of %lld without a pixel of the photo", (long long)most, (long long)span);
+        single &= win.kernel[a] == 1 && win.stride[a] == 1;
+    }
+    if (single)
         return bcam_bind(lo, node, x, err); /* what an adaptive pooling to the same size is exported as */
     bcam_step *step;
     status = bcam_emit(lo, node, BCAM_VERB_POOL, 4, dim, bcam_is_batched(lo, x), &step, err);

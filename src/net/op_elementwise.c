@@ -67,6 +67,8 @@ static bcam_status clip_limit(bcam_lower *lo, const bcam_node *node, const char 
     int value = bcam_in(lo, node, input);
     if (value >= 0 && !bcam_is_const(lo, value))
         return bcam_op_fail(node, err, "its limit '%s' must be a constant", name);
+    if (value >= 0 && bcam_count(bcam_val(lo, value)->rank, bcam_val(lo, value)->dim) != 1)
+        return bcam_op_fail(node, err, "its limit '%s' must be one number", name);
     *limit = value >= 0 ? (float)bcam_scalar(lo, value) : (float)bcam_attr_float(node, name, (double)*limit);
     return BCAM_OK;
 }
@@ -155,13 +157,14 @@ bcam_status bcam_emit_binary(bcam_lower *lo, const bcam_node *node, int a, int b
     bcam_status status = broadcast_dims(node, &va, &vb, &rank, dim, err);
     if (status != BCAM_OK)
         return status;
-    /* Each operand either has the batch in front too, or is the same for every photo. */
+    /* Each operand either has the batch in front too, or is the same for every photo. One that has it elsewhere, as broadcasting from the right
+     * makes of (N,C) beside (N,T,C), would mix photos. */
     bool batched = true, any = false;
     const int operand[2] = {a, b};
     for (int i = 0; i < 2; i++) {
         const bcam_value *v = i ? &vb : &va;
         bool has_batch = bcam_is_batched(lo, operand[i]) && v->rank == rank;
-        batched &= has_batch || v->rank < rank || v->dim[0] == 1;
+        batched &= has_batch || (!bcam_is_batched(lo, operand[i]) && (v->rank < rank || v->dim[0] == 1));
         any |= has_batch;
     }
     bcam_step *step;

@@ -40,7 +40,7 @@ static const struct {
     bcam_reduce_kind kind;
 } reductions[] = {
     {"ReduceMean", BCAM_REDUCE_MEAN}, {"ReduceSum", BCAM_REDUCE_SUM},       {"ReduceMax", BCAM_REDUCE_MAX},
-    {"GlobalMaxPool", BCAM_REDUCE_MAX}, {"GlobalAveragePool", BCAM_REDUCE_MEAN},
+    {"GlobalAveragePool", BCAM_REDUCE_MEAN},
 };
 
 static bcam_reduce_kind kind_of(const bcam_node *node)
@@ -51,12 +51,30 @@ static bcam_reduce_kind kind_of(const bcam_node *node)
     return reductions[i].kind;
 }
 
+/* One window over all rows and columns, so that a tie gives its gradient to the first maximum, as in MaxPool; a reduction shares it. */
+static bcam_status emit_global_max(bcam_lower *lo, const bcam_node *node, int x, bcam_error *err)
+{
+    const bcam_value v = *bcam_val(lo, x);
+    const int64_t dim[4] = {v.dim[0], v.dim[1], 1, 1};
+    bcam_step *step;
+    bcam_status status = bcam_emit(lo, node, BCAM_VERB_POOL, 4, dim, bcam_is_batched(lo, x), &step, err);
+    if (status != BCAM_OK)
+        return status;
+    step->in[0] = x;
+    step->u.pool = (bcam_pool_attr){.kernel = {v.dim[2], v.dim[3]}, .stride = {1, 1}, .dilation = {1, 1}, .max = true};
+    return BCAM_OK;
+}
+
 bcam_status bcam_op_global_pool(bcam_lower *lo, const bcam_node *node, bcam_error *err)
 {
     int x;
     bcam_status status = bcam_in_tensor(lo, node, 0, &x, err);
     if (status != BCAM_OK)
         return status;
+    if (strcmp(node->op, "GlobalMaxPool") == 0 && bcam_val(lo, x)->rank == 4)
+        return emit_global_max(lo, node, x, err);
+    if (strcmp(node->op, "GlobalMaxPool") == 0)
+        return bcam_op_fail(node, err, "its input has %d dimensions; only 2-D photos, (N,C,H,W), are supported", bcam_val(lo, x)->rank);
     unsigned axes = 0;
     for (int a = 2; a < bcam_val(lo, x)->rank; a++)
         axes |= 1u << a;

@@ -18,6 +18,9 @@ bcam_status bcam_op_same(bcam_lower *lo, const bcam_node *node, bcam_error *err)
     bcam_status status = bcam_in_tensor(lo, node, 0, &x, err);
     if (status != BCAM_OK)
         return status;
+    int training = bcam_in(lo, node, 2); /* Dropout's, since operator set 12 */
+    if (training >= 0 && (!bcam_is_const(lo, training) || bcam_scalar(lo, training) != 0))
+        return bcam_op_fail(node, err, "it is in training mode; call model.eval() before the export");
     int64_t to = bcam_attr_int(node, "to", BCAM_ONNX_FLOAT);
     if (to != BCAM_ONNX_FLOAT && to != BCAM_ONNX_DOUBLE && to != BCAM_ONNX_FLOAT16 && to != BCAM_ONNX_BFLOAT16)
         return bcam_op_fail(node, err, "a cast of photos' data to %s is not supported", bcam_onnx_type_name((bcam_onnx_type)to));
@@ -84,6 +87,7 @@ bcam_status bcam_op_flatten(bcam_lower *lo, const bcam_node *node, bcam_error *e
 static bcam_status squeezed_dims(bcam_lower *lo, const bcam_node *node, const bcam_value *v, int *rank, int64_t *dim, bcam_error *err)
 {
     bool un = strcmp(node->op, "Unsqueeze") == 0, named[2 * BCAM_MAX_RANK] = {false};
+    bool batch = lo->lift && v->role == BCAM_ROLE_WORK; /* then axis 0 has one element by chance only */
     int64_t axes[BCAM_MAX_RANK];
     int count;
     bcam_status status = bcam_ints_of(lo, node, "axes", 1, axes, BCAM_MAX_RANK, &count, err);
@@ -103,7 +107,7 @@ static bcam_status squeezed_dims(bcam_lower *lo, const bcam_node *node, const bc
     for (int a = 0, from = 0; a < range; a++) {
         if (un)
             dim[(*rank)++] = named[a] ? 1 : v->dim[from++ % BCAM_MAX_RANK];
-        else if (count < 0 ? v->dim[a] != 1 : !named[a])
+        else if (count < 0 ? v->dim[a] != 1 || (a == 0 && batch) : !named[a])
             dim[(*rank)++] = v->dim[a];
         else if (v->dim[a] != 1)
             return bcam_op_fail(node, err, "axis %d has %lld elements and cannot be squeezed", a, (long long)v->dim[a]);
@@ -341,8 +345,8 @@ bcam_status bcam_op_pad(bcam_lower *lo, const bcam_node *node, bcam_error *err)
         return bcam_op_fail(node, err, "mode '%s' is not supported", mode);
     if (count != 2 * v.rank || bcam_in(lo, node, 3) >= 0)
         return bcam_op_fail(node, err, "its pads must be two numbers for each of %d dimensions", v.rank);
-    if (constant >= 0 && !bcam_is_const(lo, constant))
-        return bcam_op_fail(node, err, "its value must be a constant");
+    if (constant >= 0 && (!bcam_is_const(lo, constant) || bcam_count(bcam_val(lo, constant)->rank, bcam_val(lo, constant)->dim) != 1))
+        return bcam_op_fail(node, err, "its value must be one constant number");
     bool batch_kept = v.rank > 0 && pads[0] == 0 && pads[v.rank] == 0;
     int64_t kept[BCAM_MAX_RANK];
     bool pads_nothing = true;
@@ -356,6 +360,9 @@ bcam_status bcam_op_pad(bcam_lower *lo, const bcam_node *node, bcam_error *err)
     }
     if (pads_nothing)
         return bcam_bind(lo, node, x, err);
+    for (int a = 0; a < v.rank; a++)
+        if (kept[a] < 1)
+            return bcam_op_fail(node, err, "its negative padding leaves nothing of dimension %d", a);
     bcam_copy_attr *attr;
     status = emit_copy(lo, node, x, v.rank, dim, bcam_is_batched(lo, x) && batch_kept, &attr, err);
     if (status != BCAM_OK)
@@ -363,7 +370,7 @@ bcam_status bcam_op_pad(bcam_lower *lo, const bcam_node *node, bcam_error *err)
     attr->fill = true;
     attr->fill_value = constant >= 0 ? (float)bcam_scalar(lo, constant) : (float)bcam_attr_float(node, "value", 0);
     for (int a = 0; a < v.rank; a++) {
-        attr->extent[a] = kept[a] > 0 ? kept[a] : 0;
+        attr->extent[a] = kept[a];
         attr->to[a] = pads[a] > 0 ? pads[a] : 0;
         attr->from[a] = pads[a] < 0 ? -pads[a] : 0;
     }
@@ -492,7 +499,8 @@ bcam_status bcam_fold_reshape(bcam_lower *lo, const bcam_node *node, bcam_error 
     bcam_value v = *bcam_val(lo, x);
     if (strcmp(node->op, "Flatten") == 0) {
         int axis;
-        status = bcam_axis(node, bcam_attr_int(node, "axis", 1), v.rank + 1, &axis, err);
+        int64_t asked = bcam_attr_int(node, "axis", 1);
+        status = bcam_axis(node, asked < 0 ? asked + v.rank : asked, v.rank + 1, &axis, err);
         if (status != BCAM_OK)
             return status;
         dim[0] = bcam_count(axis, v.dim);
@@ -500,7 +508,7 @@ bcam_status bcam_fold_reshape(bcam_lower *lo, const bcam_node *node, bcam_error 
     } else {
         status = bcam_ints_of(lo, node, "shape", 1, dim, BCAM_MAX_RANK, &rank, err);
         if (status == BCAM_OK)
-            status = resolve_reshape(lo, node, &v, false, dim, rank, err);
+            status = rank < 0 ? bcam_op_fail(node, err, "its shape is missing") : resolve_reshape(lo, node, &v, false, dim, rank, err);
         if (status != BCAM_OK)
             return status;
     }

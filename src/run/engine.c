@@ -3,6 +3,31 @@
 
 #include <string.h>
 
+static bool has_all(const char *const *names, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (!names || !names[i])
+            return false;
+    return true;
+}
+
+static bcam_status check_choices(const bcam_engine_options *o, bcam_error *err)
+{
+    if (o->map_dtype != BCAM_F32 && o->map_dtype != BCAM_F16 && o->map_dtype != BCAM_U8)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "maps can be float32, float16 or uint8");
+    if (o->signed_maps && o->map_dtype == BCAM_U8)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "signed maps cannot be uint8; choose float32 or float16");
+    if (o->map_size != BCAM_SIZE_INPUT && o->map_size != BCAM_SIZE_NATIVE)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no map size %d; choose input or native", (int)o->map_size);
+    if ((unsigned)o->activation > BCAM_ACTIVATION_NONE)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no activation %d; choose softmax, sigmoid or none", (int)o->activation);
+    if (o->precision == BCAM_PRECISION_FP64)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "precision fp64 is there for self-tests only; choose fp32");
+    if ((unsigned)o->precision > BCAM_PRECISION_FP16)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no precision %d; choose fp32, tf32, bf16 or fp16", (int)o->precision);
+    return BCAM_OK;
+}
+
 static bcam_status check_options(const bcam_engine_options *o, bcam_error *err)
 {
     if (o->batch < 0 || o->batch > 4096)
@@ -15,13 +40,11 @@ static bcam_status check_options(const bcam_engine_options *o, bcam_error *err)
         return bcam_fail(err, BCAM_E_ARGUMENT, "%d methods are too many; at most %d", o->method_count, BCAM_MAX_METHODS);
     if (o->classes < 0 || o->classes > 1 << 20)
         return bcam_fail(err, BCAM_E_ARGUMENT, "%d classes per photo will not do", o->classes);
-    if (o->map_dtype != BCAM_F32 && o->map_dtype != BCAM_F16 && o->map_dtype != BCAM_U8)
-        return bcam_fail(err, BCAM_E_ARGUMENT, "maps can be float32, float16 or uint8");
-    if (o->signed_maps && o->map_dtype == BCAM_U8)
-        return bcam_fail(err, BCAM_E_ARGUMENT, "signed maps cannot be uint8; choose float32 or float16");
-    if (o->precision == BCAM_PRECISION_FP64)
-        return bcam_fail(err, BCAM_E_ARGUMENT, "precision fp64 is there for self-tests only; choose fp32");
-    return BCAM_OK;
+    if (!has_all(o->layers, o->layer_count))
+        return bcam_fail(err, BCAM_E_ARGUMENT, "layer_count is %d, and a layer's name is missing", o->layer_count);
+    if (!has_all(o->methods, o->method_count))
+        return bcam_fail(err, BCAM_E_ARGUMENT, "method_count is %d, and a method's name is missing", o->method_count);
+    return check_choices(o, err);
 }
 
 static bcam_status choose_methods(bcam_engine *e, bcam_error *err)
@@ -76,14 +99,19 @@ static bcam_status make_copies(bcam_engine *e, bcam_error *err)
     e->logit = copies(e, 1, sizeof *e->logit);
     e->probability = copies(e, 1, sizeof *e->probability);
     e->staging = bcam_pool_alloc(&e->pool, (size_t)(e->info.batch * (int64_t)e->info.channels * input_area), sizeof *e->staging);
-    fits &= e->ids && e->logit && e->probability && e->staging;
+    e->nan = bcam_pool_alloc(&e->pool, (size_t)e->info.batch, sizeof *e->nan);
+    fits &= e->ids && e->logit && e->probability && e->staging && e->nan;
     return fits ? BCAM_OK : bcam_fail(err, BCAM_E_MEMORY, "out of memory for the maps of %d photos and %d classes; take a smaller batch", e->info.batch, e->info.classes);
 }
 
 bcam_status bcam_engine_make(const char *model, const bcam_engine_options *options, bool pictures, bcam_engine **out, bcam_error *err)
 {
     enum { USUAL_BATCH = 16 };
+    if (!out)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no place for the engine");
     *out = NULL;
+    if (!model)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "name a model (an ONNX file)");
     bcam_graph *graph = NULL;
     bcam_engine *e = bcam_alloc(1, sizeof *e);
     if (!e)
@@ -162,6 +190,15 @@ const bcam_recipe *bcam_engine_recipe(const bcam_engine *engine)
 const char *bcam_engine_method(const bcam_engine *engine, int method)
 {
     return engine->methods[method]->name;
+}
+
+const char *bcam_engine_precision(const bcam_engine *engine)
+{
+    static const char *const names[] = {
+        [BCAM_PRECISION_FP32] = "fp32", [BCAM_PRECISION_FP64] = "fp64", [BCAM_PRECISION_TF32] = "tf32", [BCAM_PRECISION_BF16] = "bf16", [BCAM_PRECISION_FP16] = "fp16",
+    };
+    bcam_precision asked = engine->options.precision;
+    return names[asked == BCAM_PRECISION_AUTO ? engine->api->precision : asked];
 }
 
 size_t bcam_engine_bytes(const bcam_engine *engine)

@@ -48,7 +48,7 @@ struct bcam_engine {
     int32_t *ids;              /* (K,N) */
     float *logit, *probability;
     int count;                 /* photos of the last batch; 0: none yet */
-    bool gradients_whole;      /* the program still holds all K */
+    bool *nan;                 /* (N): the photo's input holds NaN */
     struct bcam_step_name { const char *name, *verb; } *steps;
     size_t step_count;
 };

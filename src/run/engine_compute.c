@@ -8,8 +8,10 @@
 
 static bcam_status check_batch(const bcam_engine *e, const bcam_batch *b, bcam_error *err)
 {
-    if (!e || !b || b->count < 1 || b->count > e->info.batch)
-        return bcam_fail(err, BCAM_E_ARGUMENT, "a batch must have 1 to %d photos, not %d", e ? e->info.batch : 0, b ? b->count : 0);
+    if (!e || !b)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "bcam_engine_compute needs an engine and a batch");
+    if (b->count < 1 || b->count > e->info.batch)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "a batch must have 1 to %d photos, not %d", e->info.batch, b->count);
     if (!b->pixels == !b->input)
         return bcam_fail(err, BCAM_E_ARGUMENT, "a batch has either pixels or input, not both and not neither");
     if (b->pixels && e->pixels < 0)
@@ -47,12 +49,59 @@ static bcam_status fill_input(bcam_engine *e, const bcam_batch *b, bcam_error *e
     for (int n = 0; n < e->info.batch; n++) {
         const float *from = b->input + item * (size_t)(n < b->count ? n : b->count - 1);
         float *to = e->staging + item * (size_t)n;
-        if (!e->nhwc)
-            memcpy(to, from, item * sizeof *to);
-        for (size_t i = 0; e->nhwc && i < item; i++)
-            to[i % c * area + i / c] = from[i];
+        for (size_t i = 0; i < item; i++) {
+            to[e->nhwc ? i % c * area + i / c : i] = from[i];
+            e->nan[n] |= isnan(from[i]);
+        }
     }
     return e->api->write(e->program, e->input, BCAM_F32, e->staging, err);
+}
+
+/* ---- NaN: a device's fast ReLU may turn it into 0. What a photo with NaN in its input comes to is NaN on every device. ---- */
+
+static void spoil(float *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        numbers[i] = NAN;
+}
+
+static void spoil_given(const bcam_engine *e, void *given, size_t area)
+{
+    bcam_dtype dtype = e->options.map_dtype;
+    for (size_t i = 0; dtype == BCAM_F16 && i < area; i++)
+        ((uint16_t *)given)[i] = bcam_f32_to_f16(NAN);
+    if (dtype == BCAM_F32)
+        spoil(given, area);
+    else if (dtype == BCAM_U8)
+        memset(given, 0, area);
+}
+
+/* One map of a layer and method: place kn of what was gathered. */
+static void spoil_map(const bcam_engine *e, const bcam_engine_layer *layer, const bcam_engine_maps *maps, size_t kn)
+{
+    size_t area = (size_t)layer->target.height * (size_t)layer->target.width, input_area = (size_t)e->info.height * (size_t)e->info.width;
+    size_t given = e->options.map_size == BCAM_SIZE_INPUT ? input_area : area, channels = (size_t)layer->target.channels;
+    spoil_given(e, (char *)maps->given + kn * given * bcam_dtype_bytes(e->options.map_dtype), given);
+    spoil(maps->range + 2 * kn, 2);
+    spoil(maps->raw + kn * area, area);
+    if (maps->picture)
+        spoil(maps->picture + kn * input_area, input_area);
+    if (maps->weights && !layer->constant)
+        spoil(maps->weights + kn * channels, channels);
+}
+
+static void spoil_photo(bcam_engine *e, int n)
+{
+    spoil((float *)e->api->host(e->program, e->logits, 0) + n * e->info.class_count, (size_t)e->info.class_count);
+    for (int k = 0; k < e->info.classes; k++) {
+        size_t kn = (size_t)k * (size_t)e->info.batch + (size_t)n;
+        spoil(e->logit + kn, 1);
+        spoil(e->probability + kn, 1);
+        for (int i = 0; i < e->info.layer_count * e->info.method_count; i++) {
+            const bcam_engine_layer *layer = &e->layers[i / e->info.method_count];
+            spoil_map(e, layer, &layer->maps[i % e->info.method_count], kn);
+        }
+    }
 }
 
 /* ---- out: what one run of `chunk` classes gave, into the places of all K ---- */
@@ -97,6 +146,7 @@ bcam_status bcam_engine_compute(bcam_engine *e, const bcam_batch *batch, bcam_er
     if (status != BCAM_OK)
         return status;
     e->count = 0;
+    memset(e->nan, 0, (size_t)e->info.batch * sizeof *e->nan);
     fill_requests(e, batch);
     unsigned forward = BCAM_SEGMENT_BIT(BCAM_SEGMENT_FORWARD);
     if (batch->pixels) {
@@ -113,6 +163,9 @@ bcam_status bcam_engine_compute(bcam_engine *e, const bcam_batch *batch, bcam_er
         if (status == BCAM_OK)
             gather(e, run * e->chunk);
     }
+    for (int n = 0; status == BCAM_OK && n < batch->count; n++)
+        if (e->nan[n])
+            spoil_photo(e, n);
     if (status == BCAM_OK)
         e->count = batch->count;
     return status;

@@ -1,6 +1,7 @@
 /* engine_plan.c - from a graph to a program: first a look at one photo (which layers, whose gradients are constant), then the real one. */
 #include <string.h>
 
+#include "cpu/cpu.h"
 #include "run/engine.h"
 
 static bcam_status out_of_memory(bcam_error *err)
@@ -257,18 +258,41 @@ static bcam_status read_input_facts(bcam_engine *e, const char *model, const bca
     return bcam_recipe_read(e->options.preprocess, model, info->height, info->width, &e->recipe, err);
 }
 
-bcam_status bcam_engine_build(bcam_engine *e, const bcam_graph *graph, bcam_error *err)
+static bcam_status build_with_batch(bcam_engine *e, const bcam_graph *graph, bcam_error *err)
 {
     bcam_net *net = NULL;
-    bcam_status status = bcam_engine_probe(e, graph, err);
-    e->chunk = e->info.classes < BCAM_CHUNK ? e->info.classes : BCAM_CHUNK;
-    e->chunks = (e->info.classes + e->chunk - 1) / e->chunk;
-    if (status == BCAM_OK)
-        status = bcam_net_open(graph, e->options.batch, &net, err);
+    bcam_status status = bcam_net_open(graph, e->options.batch, &net, err);
     if (status == BCAM_OK)
         status = read_input_facts(e, graph->path, bcam_net_get_info(net), err);
     if (status == BCAM_OK)
         status = build_program(e, net, err);
     bcam_net_close(&net);
     return status;
+}
+
+/* A card has what memory it has: where a batch does not fit, half of it is tried. (The CPU's memory is the machine's; running short of it is not
+ * mended by a smaller batch alone.) */
+static bool try_half(bcam_engine *e, const bcam_error *why)
+{
+    if (e->api == &bcam_cpu_device || e->info.batch < 2)
+        return false;
+    e->options.batch = e->info.batch / 2;
+    bcam_log_line(&e->log, BCAM_LOG_WARNING, "a batch of %d does not fit, so %d is tried (%s)", e->info.batch, e->options.batch, why->message);
+    return true;
+}
+
+bcam_status bcam_engine_build(bcam_engine *e, const bcam_graph *graph, bcam_error *err)
+{
+    bcam_error why = {0};
+    bcam_status status = bcam_engine_probe(e, graph, err);
+    if (status != BCAM_OK)
+        return status;
+    e->chunk = e->info.classes < BCAM_CHUNK ? e->info.classes : BCAM_CHUNK;
+    e->chunks = (e->info.classes + e->chunk - 1) / e->chunk;
+    do
+        status = build_with_batch(e, graph, &why);
+    while (status == BCAM_E_MEMORY && try_half(e, &why));
+    if (status == BCAM_E_MEMORY && e->api != &bcam_cpu_device)
+        return bcam_fail(err, status, "not even one photo fits: %s", why.message);
+    return status == BCAM_OK ? BCAM_OK : bcam_fail(err, status, "%s", why.message);
 }

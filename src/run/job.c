@@ -8,14 +8,24 @@
 
 #include "net/net.h"
 
+static bool has_all(const char *const *texts, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (!texts || !texts[i])
+            return false;
+    return true;
+}
+
 static bcam_status check_options(const bcam_run_options *o, bcam_error *err)
 {
     if (!o || !o->model)
         return bcam_fail(err, BCAM_E_ARGUMENT, "name a model (an ONNX file)");
-    if (!o->images || o->image_count < 1)
+    if (o->image_count < 1 || !has_all(o->images, o->image_count))
         return bcam_fail(err, BCAM_E_ARGUMENT, "name photos: folders, files or a .csv or .txt list");
     if (!o->out_dir || !*o->out_dir)
         return bcam_fail(err, BCAM_E_ARGUMENT, "name an output folder");
+    if (o->target_count < 0 || !has_all(o->targets, o->target_count))
+        return bcam_fail(err, BCAM_E_ARGUMENT, "target_count is %d, and a target is missing", o->target_count);
     if (o->limit < 0 || o->max_pixels < 0)
         return bcam_fail(err, BCAM_E_ARGUMENT, "limits cannot be negative");
     return BCAM_OK;
@@ -75,27 +85,29 @@ static bcam_status count_classes(bcam_job *job, bcam_error *err)
 
 /* ---- photos ---- */
 
-/* Goes through the list once: how many there are, which folders, whether a CSV fits. */
+/* Goes through the list once: how many photos there are, which folders, whether a CSV fits. A limit must not change labels, so that folders are
+ * counted beyond it. */
 static bcam_status survey(bcam_job *job, bcam_error *err)
 {
     bcam_list *list = NULL;
     bcam_item item;
-    bool end = false;
+    bool end = false, beyond = false;
     double begun = bcam_clock_seconds();
     bcam_status status = bcam_list_open(job->options->images, job->options->image_count, &list, err);
-    while (status == BCAM_OK && (!job->options->limit || job->total < job->options->limit)) {
+    while (status == BCAM_OK) {
         status = bcam_list_next(list, &item, &end, err);
         if (status != BCAM_OK || end)
             break;
-        job->total++;
+        beyond = job->options->limit && job->total >= job->options->limit;
+        job->total += !beyond;
         status = bcam_labels_add(&job->labels, item.folder, err);
-        if (status == BCAM_OK)
+        if (status == BCAM_OK && !beyond)
             status = bcam_targets_check(&job->targets, item.shown, err);
     }
     if (list)
         job->counts = *bcam_list_get_counts(list);
     bcam_list_close(&list);
-    if (status == BCAM_OK && end)
+    if (status == BCAM_OK && !beyond)
         status = bcam_targets_check_rows(&job->targets, err);
     if (status == BCAM_OK && !job->total)
         status = bcam_fail(err, BCAM_E_INPUT, "there are no photos in '%s'%s", job->options->images[0], job->options->image_count > 1 ? " and the others" : "");

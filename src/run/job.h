@@ -9,10 +9,10 @@
 /* ---- targets.c: which classes of a photo are explained ---- */
 
 typedef struct bcam_target_row { /* a photo's class in a --target CSV */
-    const char *path;
+    const char *path, *file; /* file: the CSV */
     int class_id;
-    size_t line;
     bool used;
+    size_t line, order; /* order: among the rows of all files */
 } bcam_target_row;
 
 typedef struct bcam_targets {
@@ -20,12 +20,11 @@ typedef struct bcam_targets {
     bool label;   /* the photo's label */
     int *classes; /* the same for every photo */
     size_t class_count, class_capacity;
-    bcam_target_row *rows; /* sorted by path, then line */
+    bcam_target_row *rows; /* sorted by path, then order */
     size_t row_count, row_capacity;
     int row_most; /* most rows of one photo */
     bcam_table *tables;
     size_t table_count, table_capacity;
-    const char *file; /* the last CSV, for messages */
 } bcam_targets;
 
 /** Reads "top1", "topK", "label", class names or numbers, FILE.csv, and comma-separated lists of them. E_CLASS, E_INPUT name what will not do. */
@@ -46,12 +45,14 @@ typedef struct bcam_labels {
     char **folders; /* in the order they came, which is sorted by name within a root */
     int *classes;   /* of each folder, -1: none */
     size_t count, capacity, class_capacity;
+    bool told; /* of a list's label that is no class */
 } bcam_labels;
 
 bcam_status bcam_labels_add(bcam_labels *labels, const char *folder, bcam_error *err); /* during listing; "" is passed over */
 /** Matches folders with names; says in one line what it did where that is not plain. */
 void bcam_labels_match(bcam_labels *labels, const bcam_names *names, const bcam_log *log);
-int bcam_labels_of(const bcam_labels *labels, const bcam_names *names, const bcam_item *item); /* -1: none */
+/** The label of a photo, -1: none. Says once where a list's label is no class. */
+int bcam_labels_of(bcam_labels *labels, const bcam_names *names, const bcam_item *item, const bcam_log *log);
 void bcam_labels_fini(bcam_labels *labels);
 
 /* ---- job.c ---- */

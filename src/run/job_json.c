@@ -79,7 +79,7 @@ static void write_settings(const bcam_job *job, bcam_runjson *json)
     bcam_runjson_string(json, "maps.dtype", bcam_dtype_name(o->map_dtype));
     bcam_runjson_bool(json, "maps.signed", o->signed_maps);
     bcam_runjson_string(json, "device", job->info.device);
-    bcam_runjson_string(json, "precision", "fp32");
+    bcam_runjson_string(json, "precision", bcam_engine_precision(job->engine));
     bcam_runjson_number(json, "batch", job->info.batch);
     bcam_runjson_number(json, "threads", o->threads);
     bcam_runjson_bool(json, "deterministic", o->deterministic);

@@ -44,10 +44,20 @@ void bcam_labels_match(bcam_labels *l, const bcam_names *names, const bcam_log *
         bcam_log_line(log, BCAM_LOG_INFO, "labels: none, since no folder's name ('%s', …) is a class of the model; --names gives the classes' names", l->folders[0]);
 }
 
-int bcam_labels_of(const bcam_labels *l, const bcam_names *names, const bcam_item *item)
+static int label_of_list(bcam_labels *l, const bcam_names *names, const bcam_item *item, const bcam_log *log)
+{
+    int class = bcam_names_find(names, item->label);
+    if (class < 0 && *item->label && !l->told) {
+        bcam_log_line(log, BCAM_LOG_WARNING, "labels: '%s' of photo '%s' is no class of the model; photos like it have no label", item->label, item->shown);
+        l->told = true;
+    }
+    return class;
+}
+
+int bcam_labels_of(bcam_labels *l, const bcam_names *names, const bcam_item *item, const bcam_log *log)
 {
     if (item->label)
-        return bcam_names_find(names, item->label);
+        return label_of_list(l, names, item, log);
     for (size_t i = 0; i < l->count; i++)
         if (strcmp(l->folders[i], item->folder) == 0)
             return l->classes[i];

@@ -7,7 +7,8 @@
 
 /* ---- devices.c ---- */
 
-/** The device of a name ("auto", "cpu", "reference"; NULL: "auto"); fills options->reference. E_DEVICE says what there is. */
+/** The device of a name ("auto", "cpu", "cuda", "cuda:1", "reference"; NULL: "auto"); fills options->reference and index. E_DEVICE says what there
+ *  is, or why it is not. "auto" says by options->log where it takes CUDA. */
 bcam_status bcam_device_find(const char *name, bcam_device_options *options, const bcam_device_api **out, bcam_error *err);
 
 /* ---- engine.c, engine_plan.c, engine_compute.c: what the run needs of an engine beside the public calls ---- */
@@ -20,6 +21,7 @@ const bcam_recipe *bcam_engine_recipe(const bcam_engine *engine);
 /** Host memory for the batch's pixels, (N,H,W,3): filling it in place and passing it as bcam_batch.pixels spares a copy. */
 uint8_t *bcam_engine_pixels(bcam_engine *engine);
 const char *bcam_engine_method(const bcam_engine *engine, int method);
+const char *bcam_engine_precision(const bcam_engine *engine); /* as computed: "fp32", "tf32", … */
 size_t bcam_engine_bytes(const bcam_engine *engine); /* memory held by the device */
 /** Calls back with the algorithm of every step, in order. */
 typedef void (*bcam_algorithm_fn)(void *data, size_t index, const char *step, const char *verb, const char *algorithm);

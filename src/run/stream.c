@@ -41,7 +41,7 @@ typedef struct stream {
 static bcam_status fill_slots(stream *s, bcam_error *err)
 {
     bcam_item item;
-    const bcam_job *job = s->job;
+    bcam_job *job = s->job;
     for (s->filled = 0; s->filled < job->info.batch && !s->end; s->filled++, s->given++) {
         if (job->options->limit && s->given >= job->options->limit) {
             s->end = true;
@@ -51,8 +51,8 @@ static bcam_status fill_slots(stream *s, bcam_error *err)
         if (status != BCAM_OK || s->end)
             return status;
         photo_slot *slot = &s->slots[s->filled];
-        *slot = (photo_slot){.path = bcam_strdup(item.path), .shown = bcam_strdup(item.shown), .at = -1, .orientation = 1};
-        slot->label = bcam_labels_of(&job->labels, &job->names, &item);
+        *slot = (photo_slot){.path = bcam_strdup(item.path), .shown = bcam_strdup(item.shown), .at = -1};
+        slot->label = bcam_labels_of(&job->labels, &job->names, &item, &job->log);
         if (!slot->path || !slot->shown) {
             s->filled++;
             return bcam_fail(err, BCAM_E_MEMORY, "out of memory while listing photos");
@@ -80,7 +80,7 @@ static void decode(const stream *s, photo_slot *slot, bcam_photo *photo, uint8_t
     slot->outcome = bcam_photo_load(photo, slot->path, &limits);
     slot->width = photo->width;
     slot->height = photo->height;
-    slot->orientation = photo->orientation;
+    slot->orientation = photo->width ? photo->orientation : 0; /* not known of a file that was not read */
     snprintf(slot->message, sizeof slot->message, "%s", slot->outcome == BCAM_OUTCOME_OK ? "" : photo->message);
     if (slot->outcome != BCAM_OUTCOME_OK)
         return;
@@ -279,7 +279,7 @@ bcam_status bcam_job_stream(bcam_job *job, bcam_progress_fn progress, void *prog
         empty_slots(&s);
         go_on = report(&s);
     }
-    if (status == BCAM_OK && !go_on)
+    if (status == BCAM_OK && !go_on && job->summary.images < job->total)
         status = bcam_fail(err, BCAM_E_STOPPED, "stopped after %lld of %lld photos; what was written is valid", (long long)job->summary.images, (long long)job->total);
     job->summary.seconds = bcam_clock_seconds() - job->started;
     close_stream(&s);

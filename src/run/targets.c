@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "run/job.h"
 
@@ -14,8 +15,8 @@ static bcam_status fail_class(const char *text, const bcam_names *names, const c
 {
     char near[512];
     bcam_nearest(text, (const char *const *)names->name, names->count, near, sizeof near);
-    return bcam_fail(err, BCAM_E_CLASS, "%sthere is no class '%s'%s%s%s; targets are top1, top5, label, a class's name or number (0 to %zu), or a .csv file",
-                     where, text, *near ? "; did you mean " : "", near, *near ? "?" : "", names->count - 1);
+    return bcam_fail(err, BCAM_E_CLASS, "%sthere is no class '%s'%s%s%s targets are top1, top5, label, a class's name or number (0 to %zu), or a .csv file",
+                     where, text, *near ? "; did you mean " : "", near, *near ? "?" : ";", names->count - 1);
 }
 
 /* ---- a CSV: file,class[,class…] ---- */
@@ -33,7 +34,7 @@ static int by_path(const void *a, const void *b)
 {
     const bcam_target_row *x = a, *y = b;
     int order = strcmp(x->path, y->path);
-    return order ? order : x->line < y->line ? -1 : x->line > y->line;
+    return order ? order : x->order < y->order ? -1 : x->order > y->order;
 }
 
 static void count_most(bcam_targets *t)
@@ -45,26 +46,25 @@ static void count_most(bcam_targets *t)
     }
 }
 
-static bcam_status add_rows(bcam_targets *t, const char *file, const bcam_table *table, const bcam_names *names, bcam_error *err)
+/* The classes of one row of the table; empty cells are passed over. */
+static bcam_status add_row(bcam_targets *t, const char *file, const bcam_table *table, size_t r, const bcam_names *names, bcam_error *err)
 {
     char where[300];
-    for (size_t r = is_header(table); r < table->rows; r++) {
-        snprintf(where, sizeof where, "'%.200s', line %zu: ", file, table->line[r]);
-        if (table->cells[r] < 2)
-            return bcam_fail(err, BCAM_E_INPUT, "%sa row is a file and at least one class", where);
-        for (size_t c = 1; c < table->cells[r]; c++) {
-            const char *text = table->cell[r][c];
-            int id = bcam_names_find(names, text);
-            if (!*text)
-                continue;
-            if (id < 0)
-                return fail_class(text, names, where, err);
-            if (!bcam_grow(&t->rows, &t->row_capacity, t->row_count, sizeof *t->rows))
-                return out_of_memory(err);
-            t->rows[t->row_count++] = (bcam_target_row){table->cell[r][0], id, table->line[r], false};
-        }
+    size_t before = t->row_count;
+    snprintf(where, sizeof where, "'%.200s', line %zu: ", file, table->line[r]);
+    for (size_t c = 1; c < table->cells[r]; c++) {
+        const char *text = table->cell[r][c];
+        int id = bcam_names_find(names, text);
+        if (!*text)
+            continue;
+        if (id < 0)
+            return fail_class(text, names, where, err);
+        if (!bcam_grow(&t->rows, &t->row_capacity, t->row_count, sizeof *t->rows))
+            return out_of_memory(err);
+        t->rows[t->row_count] = (bcam_target_row){.path = table->cell[r][0], .file = file, .class_id = id, .line = table->line[r], .order = t->row_count};
+        t->row_count++;
     }
-    return BCAM_OK;
+    return t->row_count > before ? BCAM_OK : bcam_fail(err, BCAM_E_INPUT, "%sa row is a file and at least one class", where);
 }
 
 static bcam_status read_csv(bcam_targets *t, const char *file, const bcam_names *names, bcam_error *err)
@@ -77,10 +77,11 @@ static bcam_status read_csv(bcam_targets *t, const char *file, const bcam_names 
     if (status != BCAM_OK)
         return status;
     t->table_count++;
-    t->file = file;
-    status = add_rows(t, file, table, names, err);
-    if (status == BCAM_OK && !t->row_count)
+    size_t first = is_header(table);
+    if (table->rows <= first)
         status = bcam_fail(err, BCAM_E_INPUT, "'%s' names no photo and no class", file);
+    for (size_t r = first; status == BCAM_OK && r < table->rows; r++)
+        status = add_row(t, file, table, r, names, err);
     if (status != BCAM_OK)
         return status;
     qsort(t->rows, t->row_count, sizeof *t->rows, by_path);
@@ -94,6 +95,12 @@ static bool ends_with(const char *text, const char *suffix)
 {
     size_t length = strlen(text), tail = strlen(suffix);
     return length >= tail && strcasecmp(text + length - tail, suffix) == 0;
+}
+
+/* A file's name may hold commas, but "top1,file.csv" is more likely meant as two. */
+static bool is_csv(const char *text)
+{
+    return ends_with(text, ".csv") && (!strchr(text, ',') || access(text, F_OK) == 0);
 }
 
 /* "top5" is 5; -1 where it is not of that form. */
@@ -146,8 +153,6 @@ static bcam_status read_one(bcam_targets *t, const char *text, const bcam_names 
     }
     if (id >= 0)
         return add_class(t, id, err);
-    if (ends_with(text, ".csv") && !strchr(text, ','))
-        return read_csv(t, text, names, err);
     return strchr(text, ',') ? read_parts(t, text, names, err) : fail_class(text, names, "", err);
 }
 
@@ -156,7 +161,7 @@ bcam_status bcam_targets_read(const char *const *specs, int count, const bcam_na
     *out = (bcam_targets){.ranks = count ? 0 : 1};
     bcam_status status = BCAM_OK;
     for (int i = 0; status == BCAM_OK && i < count; i++)
-        status = ends_with(specs[i], ".csv") ? read_csv(out, specs[i], names, err) : read_one(out, specs[i], names, err);
+        status = is_csv(specs[i]) ? read_csv(out, specs[i], names, err) : read_one(out, specs[i], names, err);
     return status;
 }
 
@@ -212,7 +217,8 @@ bcam_status bcam_targets_check(bcam_targets *t, const char *shown, bcam_error *e
         return BCAM_OK;
     bcam_target_row *row = rows_of(t, shown);
     if (!row)
-        return bcam_fail(err, BCAM_E_CLASS, "'%s' has no row for photo '%s'; it needs one for every photo, under the name that stands in the index", t->file, shown);
+        return bcam_fail(err, BCAM_E_CLASS, "'%s'%s no row for photo '%s'; there must be one for every photo, under the name that stands in the index",
+                         t->rows[0].file, t->table_count > 1 ? " and the other CSV files have" : " has", shown);
     for (; row < t->rows + t->row_count && strcmp(row->path, shown) == 0; row++)
         row->used = true;
     return BCAM_OK;
@@ -222,9 +228,9 @@ bcam_status bcam_targets_check_rows(const bcam_targets *t, bcam_error *err)
 {
     const bcam_target_row *first = NULL;
     for (size_t i = 0; i < t->row_count; i++)
-        if (!t->rows[i].used && (!first || t->rows[i].line < first->line))
+        if (!t->rows[i].used && (!first || t->rows[i].order < first->order))
             first = &t->rows[i];
     if (!first)
         return BCAM_OK;
-    return bcam_fail(err, BCAM_E_CLASS, "'%s', line %zu: photo '%s' is not among the photos given", t->file, first->line, first->path);
+    return bcam_fail(err, BCAM_E_CLASS, "'%s', line %zu: photo '%s' is not among the photos given", first->file, first->line, first->path);
 }

@@ -1,7 +1,7 @@
 /* element.c - copying between a tensor and a dense row-major array, converting. Slow and simple. */
 #include <string.h>
 
-#include "cpu/program.h"
+#include "dev/place.h"
 
 static double element_get(const void *data, bcam_dtype dtype, int64_t at)
 {
@@ -75,12 +75,12 @@ static void convert(const bcam_tensor *t, bcam_dtype as, void *dense, bool readi
     }
 }
 
-void bcam_cpu_elements_read(const bcam_tensor *from, bcam_dtype as, void *to)
+void bcam_elements_read(const bcam_tensor *from, bcam_dtype as, void *to)
 {
     convert(from, as, to, true);
 }
 
-void bcam_cpu_elements_write(const bcam_tensor *to, bcam_dtype as, const void *from)
+void bcam_elements_write(const bcam_tensor *to, bcam_dtype as, const void *from)
 {
     convert(to, as, (void *)from, false);
 }

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cpu/program.h"
+#include "dev/place.h"
 
 typedef struct step_query {
     const bcam_step *step;
@@ -365,7 +365,7 @@ static const struct {
 #undef VERB
 };
 
-bcam_tensor bcam_cpu_operand(const bcam_value *values, int64_t k, const bcam_step *step, int value)
+bcam_tensor bcam_step_operand(const bcam_value *values, int64_t k, const bcam_step *step, int value)
 {
     if (value < 0)
         return (bcam_tensor){.rank = -1};
@@ -411,7 +411,7 @@ static bcam_status check_operand(const step_query *q, const bcam_plan *plan, boo
     return BCAM_OK;
 }
 
-bcam_status bcam_cpu_query(const bcam_plan *plan, const bcam_step *step, bcam_error *err)
+bcam_status bcam_step_check(const bcam_plan *plan, const bcam_step *step, bcam_error *err)
 {
     step_query query = {.step = step, .err = err}, *q = &query;
     bcam_status status = BCAM_OK;
@@ -424,8 +424,8 @@ bcam_status bcam_cpu_query(const bcam_plan *plan, const bcam_step *step, bcam_er
     if (status)
         return status;
     for (int i = 0; i < BCAM_MAX_IN; i++)
-        query.in[i] = bcam_cpu_operand(plan->values, plan->k, step, step->in[i]);
+        query.in[i] = bcam_step_operand(plan->values, plan->k, step, step->in[i]);
     for (int i = 0; i < BCAM_MAX_OUT; i++)
-        query.out[i] = bcam_cpu_operand(plan->values, plan->k, step, step->out[i]);
+        query.out[i] = bcam_step_operand(plan->values, plan->k, step, step->out[i]);
     return rules[step->verb].check(q);
 }

@@ -1,0 +1,647 @@
+/* From a graph to a plan: shapes and constants, which batch is proven, what is folded and fused and what must not be, which layer a name means.
+ * Whole networks are held against PyTorch in test_run_golden.c; here are the rules, one small graph each. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#include "net/net.h"
+#include "onnx_build.h"
+
+/* ---- graphs in a line or two ---- */
+
+static bytes model;
+static bcam_graph *graph;
+static bcam_net *net;
+static bcam_error err;
+
+static void put_words(bytes *to, unsigned number, const char *words)
+{
+    for (const char *at = words; *at; at += strspn(at, " ")) {
+        size_t size = strcspn(at, " ");
+        put_bytes(to, number, at, size == 1 && *at == '-' ? 0 : size); /* "-": left out */
+        at += size;
+    }
+}
+
+/* "key=3" is an integer, "key=3,4" or "key=3," a list of them. */
+static void put_attribute(bytes *node, const char *text, size_t size)
+{
+    bytes attr = {0};
+    size_t name = strcspn(text, "=");
+    bool list = memchr(text, ',', size) != NULL;
+    put_bytes(&attr, 1, text, name);
+    for (const char *at = text + name + 1; at < text + size;) {
+        char *end;
+        put_int(&attr, list ? 8 : 3, strtoll(at, &end, 10));
+        at = end + 1;
+    }
+    put_int(&attr, 20, list ? 7 : 2);
+    put_message(node, 5, attr);
+}
+
+static void op(bytes *g, const char *name, const char *type, const char *inputs, const char *outputs, const char *attrs)
+{
+    bytes node = {0};
+    put_words(&node, 1, inputs);
+    put_words(&node, 2, outputs);
+    put_text(&node, 3, name);
+    put_text(&node, 4, type);
+    for (const char *at = attrs; *at; at += strspn(at, " ")) {
+        size_t size = strcspn(at, " ");
+        put_attribute(&node, at, size);
+        at += size;
+    }
+    put_message(g, 1, node);
+}
+
+/* A tensor of integers, "1,2,3" with one dimension, or of float32 ones with the dimensions `dims`. */
+static void ints(bytes *g, const char *name, const char *values)
+{
+    bytes tensor = {0}, raw = {0};
+    int64_t count = 0;
+    for (const char *at = values; *at; count++) {
+        char *end;
+        int64_t value = strtoll(at, &end, 10);
+        put(&raw, &value, sizeof value);
+        at = end + (*end == ',');
+    }
+    put_int(&tensor, 1, count);
+    put_int(&tensor, 2, 7);
+    put_text(&tensor, 8, name);
+    put_message(&tensor, 9, raw);
+    put_message(g, 5, tensor);
+}
+
+static void ones(bytes *g, const char *name, const char *dims)
+{
+    bytes tensor = {0}, raw = {0};
+    int64_t count = 1;
+    for (const char *at = dims; *at;) {
+        char *end;
+        int64_t dim = strtoll(at, &end, 10);
+        put_int(&tensor, 1, dim);
+        count *= dim;
+        at = end + (*end == ',');
+    }
+    const float one = 1;
+    for (int64_t i = 0; i < count; i++)
+        put(&raw, &one, sizeof one);
+    put_int(&tensor, 2, 1);
+    put_text(&tensor, 8, name);
+    put_message(&tensor, 9, raw);
+    put_message(g, 5, tensor);
+}
+
+/* The input x; a first dimension of 0 is left open. */
+static bytes begin(int64_t n, int64_t a, int64_t b, int64_t c)
+{
+    bytes g = {0}, value = {0}, type = {0}, tensor = {0}, shape = {0};
+    const int64_t dim[4] = {n, a, b, c};
+    for (int i = 0; i < 4; i++) {
+        bytes d = {0};
+        if (dim[i])
+            put_int(&d, 1, dim[i]);
+        put_message(&shape, 1, d);
+    }
+    put_int(&tensor, 1, 1);
+    put_message(&tensor, 2, shape);
+    put_message(&type, 1, tensor);
+    put_text(&value, 1, "x");
+    put_message(&value, 2, type);
+    put_message(&g, 11, value);
+    put_value(&g, 12, "y");
+    return g;
+}
+
+static void done(void)
+{
+    bcam_net_close(&net);
+    bcam_onnx_close(&graph);
+    free(model.data);
+    model = (bytes){0};
+    cr_assert_eq(bcam_alloc_live(), 0);
+}
+
+static bcam_status open_set(bytes g, int64_t opset, int64_t batch)
+{
+    model = model_head(opset);
+    put_message(&model, 7, g);
+    err = (bcam_error){0};
+    cr_assert_eq(bcam_onnx_parse("m.onnx", model.data, model.size, &graph, &err), BCAM_OK, "%s", err.message);
+    return bcam_net_open(graph, batch, &net, &err);
+}
+
+static void opens(bytes g, int64_t batch)
+{
+    cr_assert_eq(open_set(g, 17, batch), BCAM_OK, "%s", err.message);
+}
+
+static void refuses(bytes g, const char *why)
+{
+    cr_assert_neq(open_set(g, 17, 2), BCAM_OK);
+    cr_assert_not_null(strstr(err.message, why), "says: %s", err.message);
+    done();
+}
+
+static int steps_of(bcam_verb verb)
+{
+    int count = 0;
+    const bcam_plan *plan = bcam_net_plan(net);
+    for (size_t s = 0; s < plan->step_count; s++)
+        count += plan->steps[s].verb == verb;
+    return count;
+}
+
+/* From a picture `from` of 3 channels to two scores y. */
+static void head(bytes *g, const char *from)
+{
+    op(g, "gap", "GlobalAveragePool", from, "pooled", "");
+    op(g, "flat", "Flatten", "pooled", "rows", "");
+    ones(g, "head.weight", "2,3");
+    op(g, "head", "Gemm", "rows head.weight", "y", "transB=1");
+}
+
+static void conv(bytes *g, const char *name, const char *inputs, const char *output)
+{
+    op(g, name, "Conv", inputs, output, "");
+}
+
+/* ---- the batch ---- */
+
+static bool is_lifted(bytes g)
+{
+    opens(g, 3);
+    bool fixed = bcam_net_get_info(net)->batch_fixed;
+    cr_assert_eq(bcam_net_get_info(net)->batch, fixed ? 1 : 3);
+    cr_assert_eq(bcam_net_get_info(net)->class_count, 2);
+    cr_assert(!fixed || *bcam_net_get_info(net)->batch_note);
+    done();
+    return !fixed;
+}
+
+Test(net_lower, lifts_a_batch_of_one_out_of_reshapes)
+{
+    for (int k = 0; k < 3; k++) {
+        static const char *const shapes[] = {"1,12", "1,-1", "-1,12"};
+        bytes g = begin(1, 3, 2, 2);
+        ints(&g, "shape", shapes[k]);
+        ones(&g, "w", "12,2");
+        op(&g, "", "Reshape", "x shape", "r", "");
+        op(&g, "", "MatMul", "r w", "y", "");
+        cr_assert(is_lifted(g), "%s", shapes[k]);
+    }
+}
+
+Test(net_lower, keeps_a_batch_that_is_moved_or_dropped)
+{
+    static const char *const shapes[] = {"12", "12,1", "3,4", "2,2,3"}; /* each is put back by the second reshape */
+    for (size_t k = 0; k < BCAM_COUNT(shapes); k++) {
+        bytes g = begin(1, 3, 2, 2);
+        ints(&g, "shape", shapes[k]);
+        ints(&g, "back", "1,12");
+        ones(&g, "w", "12,2");
+        op(&g, "", "Reshape", "x shape", "r", "");
+        op(&g, "", "Reshape", "r back", "s", "");
+        op(&g, "", "MatMul", "s w", "y", "");
+        cr_assert(!is_lifted(g), "%s", shapes[k]);
+    }
+}
+
+Test(net_lower, a_dimension_that_is_the_batch_by_chance_is_not_the_batch)
+{
+    bytes g = begin(0, 3, 2, 2); /* opened for three photos: (3,12) either way */
+    ints(&g, "shape", "3,-1");
+    ints(&g, "back", "-1,12");
+    ones(&g, "w", "12,2");
+    op(&g, "", "Reshape", "x shape", "r", "");
+    op(&g, "", "Reshape", "r back", "s", "");
+    op(&g, "", "MatMul", "s w", "y", "");
+    cr_assert(!is_lifted(g));
+}
+
+Test(net_lower, broadcasting_must_not_mix_photos)
+{
+    bytes g = begin(0, 3, 2, 2); /* (N,3) beside (N,1,3): the right one's batch would meet the left one's rows */
+    ints(&g, "one", "1");
+    ones(&g, "w", "3,2");
+    op(&g, "", "GlobalAveragePool", "x", "p", "");
+    op(&g, "", "Flatten", "p", "a", "");
+    op(&g, "", "Unsqueeze", "a one", "b", "");
+    op(&g, "", "Add", "b a", "c", "");
+    op(&g, "", "Squeeze", "c one", "d", "");
+    op(&g, "", "MatMul", "d w", "y", "");
+    cr_assert(!is_lifted(g));
+}
+
+Test(net_lower, numbers_made_from_the_batch_are_noticed)
+{
+    bytes g = begin(0, 3, 2, 2); /* a mean over the batch, half of it */
+    ints(&g, "zero", "0");
+    op(&g, "", "Shape", "x", "shape", "");
+    op(&g, "", "Gather", "shape zero", "n", "");
+    op(&g, "", "Cast", "n", "f", "to=1");
+    op(&g, "", "Div", "x f", "c", "");
+    head(&g, "c");
+    cr_assert(!is_lifted(g));
+}
+
+Test(net_lower, a_shape_that_passes_the_batch_on_is_lifted)
+{
+    bytes g = begin(0, 3, 2, 2);
+    ints(&g, "zero", "0");
+    ints(&g, "rest", "12");
+    ones(&g, "w", "12,2");
+    op(&g, "", "Shape", "x", "shape", "");
+    op(&g, "", "Gather", "shape zero", "n", "");
+    op(&g, "", "Concat", "n rest", "to", "axis=0");
+    op(&g, "", "Reshape", "x to", "r", "");
+    op(&g, "", "MatMul", "r w", "y", "");
+    cr_assert(is_lifted(g));
+}
+
+Test(net_lower, squeezing_everything_leaves_the_batch)
+{
+    bytes g = begin(1, 2, 2, 2);
+    free(g.data);
+    g = begin(0, 3, 2, 2);
+    ones(&g, "w", "2,3,1,1");
+    conv(&g, "c", "x w", "a");
+    op(&g, "", "GlobalAveragePool", "a", "p", "");
+    op(&g, "", "Squeeze", "p", "y", "");
+    opens(g, 1);
+    cr_assert_not(bcam_net_get_info(net)->batch_fixed);
+    cr_assert_eq(bcam_net_get_info(net)->class_count, 2);
+    done();
+}
+
+/* ---- operators ---- */
+
+Test(net_lower, a_global_maximum_is_a_window)
+{
+    bytes g = begin(0, 3, 4, 5);
+    op(&g, "", "GlobalMaxPool", "x", "pooled", "");
+    op(&g, "", "Flatten", "pooled", "y", "");
+    opens(g, 2);
+    cr_assert_eq(steps_of(BCAM_VERB_POOL), 1); /* a tie's gradient goes to the first maximum; REDUCE would share it */
+    cr_assert_eq(steps_of(BCAM_VERB_REDUCE), 0);
+    done();
+}
+
+Test(net_lower, constants_are_folded)
+{
+    bytes g = begin(0, 3, 4, 4); /* slices rows 1 … 2 by numbers that are computed */
+    ints(&g, "a", "5,7,-9,2");
+    ints(&g, "i", "3");
+    ints(&g, "one", "1");
+    ints(&g, "axis", "2");
+    op(&g, "", "Gather", "a i", "two", "");
+    op(&g, "", "Add", "two one", "three", "");
+    op(&g, "", "Slice", "x one three axis", "s", "");
+    head(&g, "s");
+    opens(g, 2);
+    const bcam_plan *plan = bcam_net_plan(net);
+    cr_assert_eq(steps_of(BCAM_VERB_COPY), 2); /* the slice and the flatten */
+    cr_assert_eq(plan->values[plan->steps[0].out[0]].dim[2], 2);
+    cr_assert_eq(plan->steps[0].u.copy.from[2], 1);
+    done();
+}
+
+Test(net_lower, what_is_not_valid_is_refused_by_name)
+{
+    bytes g = begin(0, 3, 2, 2);
+    ints(&g, "shape", "");
+    op(&g, "n", "Reshape", "x", "y", "");
+    refuses(g, "shape is missing");
+
+    g = begin(0, 3, 2, 2);
+    ones(&g, "one", "1");
+    op(&g, "n", "Reshape", "one", "c", "");
+    op(&g, "n2", "Add", "x c", "y", "");
+    refuses(g, "node 'n' (Reshape): its shape is missing");
+
+    g = begin(0, 3, 2, 2);
+    ones(&g, "none", "0");
+    op(&g, "n", "Clip", "x none", "y", "");
+    refuses(g, "node 'n' (Clip)");
+
+    g = begin(0, 3, 2, 2);
+    ones(&g, "w", "2,3,0,1");
+    conv(&g, "n", "x w", "y");
+    refuses(g, "its window of 0 x 1");
+
+    g = begin(0, 3, 2, 2);
+    ones(&g, "w", "2,3,1,1");
+    op(&g, "n", "Conv", "x w", "y", "group=6148914691236517206"); /* times 3 is 2 modulo 2^64 */
+    refuses(g, "do not fit 3 channels");
+
+    g = begin(0, 3, 8, 8);
+    op(&g, "n", "MaxPool", "x", "y", "kernel_shape=2,2 pads=2,0,0,0");
+    refuses(g, "a padding of 2");
+
+    g = begin(0, 3, 8, 8);
+    ones(&g, "ratio", "1");
+    ones(&g, "training", "1");
+    op(&g, "n", "Dropout", "x ratio training", "y", "");
+    refuses(g, "training mode");
+}
+
+Test(net_lower, a_small_file_cannot_ask_for_gigabytes)
+{
+    bytes g = begin(0, 3, 2, 2);
+    ints(&g, "shape", "1048576,1048576");
+    op(&g, "n", "ConstantOfShape", "shape", "c", "");
+    op(&g, "n2", "MatMul", "x c", "y", "");
+    refuses(g, "node 'n' (ConstantOfShape): it asks for constants of 1099511627776 numbers");
+
+    g = begin(0, 3, 2, 2); /* each of them within bounds, all of them not */
+    ints(&g, "shape", "16384,8192");
+    for (int k = 0; k < 3; k++) {
+        char name[8], sum[8];
+        snprintf(name, sizeof name, "c%d", k);
+        snprintf(sum, sizeof sum, "s%d", k);
+        op(&g, name, "ConstantOfShape", "shape", name, "");
+    }
+    op(&g, "a", "Concat", "x c0 c1 c2", "y", "axis=0");
+    refuses(g, "which is too much");
+
+    g = begin(0, 3, 2, 2);
+    ints(&g, "shape", "1,3,32768,32768");
+    op(&g, "n", "Expand", "x shape", "y", "");
+    refuses(g, "dimension of 2 cannot be expanded");
+
+    g = begin(0, 3, 8192, 8192);
+    ones(&g, "w", "64,3,1,1");
+    conv(&g, "n", "x w", "y");
+    refuses(g, "more than 2^28 numbers per photo");
+}
+
+/* ---- folding and fusing ---- */
+
+/* Conv, a scale a channel, Relu; `extra` reads what stands between them. */
+static bytes conv_norm_relu(const char *extra)
+{
+    bytes g = begin(0, 3, 4, 4);
+    ones(&g, "w", "3,3,1,1");
+    ones(&g, "v", "3");
+    conv(&g, "conv", "x w", "c");
+    op(&g, "norm", "BatchNormalization", "c v v v v", "n", "");
+    op(&g, "relu", "Relu", "n", "r", "");
+    if (*extra)
+        op(&g, "join", "Add", extra, "j", "");
+    head(&g, *extra ? "j" : "r");
+    return g;
+}
+
+static void passes(int target)
+{
+    bcam_plan *plan = bcam_net_plan(net);
+    plan->values[bcam_net_get_info(net)->logits_value].role = BCAM_ROLE_OUTPUT;
+    if (target >= 0)
+        plan->values[target].role = BCAM_ROLE_OUTPUT;
+    cr_assert_eq(bcam_plan_fold(plan, &target, target >= 0, &err), BCAM_OK);
+    cr_assert_eq(bcam_plan_fuse(plan, &err), BCAM_OK);
+    cr_assert_eq(bcam_plan_tidy(plan, &err), BCAM_OK);
+}
+
+static int value_named(const char *name)
+{
+    bcam_target target;
+    cr_assert_eq(bcam_net_target(net, name, &target, &err), BCAM_OK, "%s", err.message);
+    return target.value;
+}
+
+Test(net_lower, folds_and_fuses_what_nobody_else_reads)
+{
+    opens(conv_norm_relu(""), 2);
+    passes(-1);
+    cr_assert_eq(steps_of(BCAM_VERB_NORM), 0);
+    cr_assert_eq(steps_of(BCAM_VERB_UNARY), 0);
+    cr_assert_eq(bcam_net_plan(net)->steps[0].act.kind, BCAM_UNARY_RELU);
+    done();
+}
+
+Test(net_lower, a_target_is_a_barrier)
+{
+    static const struct {
+        const char *target;
+        int norms, unaries;
+    } cases[] = {{"c", 1, 0}, {"n", 0, 1}, {"r", 0, 0}};
+    for (size_t k = 0; k < BCAM_COUNT(cases); k++) {
+        opens(conv_norm_relu(""), 2);
+        passes(value_named(cases[k].target));
+        cr_assert_eq(steps_of(BCAM_VERB_NORM), cases[k].norms, "%s", cases[k].target);
+        cr_assert_eq(steps_of(BCAM_VERB_UNARY), cases[k].unaries, "%s", cases[k].target);
+        done();
+    }
+}
+
+Test(net_lower, what_is_read_twice_is_a_barrier)
+{
+    opens(conv_norm_relu("r c"), 2);
+    passes(-1);
+    cr_assert_eq(steps_of(BCAM_VERB_NORM), 1);
+    done();
+    opens(conv_norm_relu("r n"), 2);
+    passes(-1);
+    cr_assert_eq(steps_of(BCAM_VERB_NORM), 0);
+    cr_assert_eq(steps_of(BCAM_VERB_UNARY), 1);
+    done();
+}
+
+Test(net_lower, what_a_backward_step_reads_is_a_barrier)
+{
+    bytes g = begin(0, 3, 4, 4); /* the derivative of LeakyRelu reads its input */
+    ones(&g, "w", "3,3,1,1");
+    conv(&g, "one", "x w", "a");
+    conv(&g, "two", "a w", "b");
+    op(&g, "", "LeakyRelu", "b", "c", "");
+    head(&g, "c");
+    opens(g, 2);
+    bcam_plan *plan = bcam_net_plan(net);
+    const int64_t dim[2] = {2, 2};
+    int target = value_named("a"), gradient, seed = bcam_plan_value(plan, "seed", BCAM_ROLE_INPUT, BCAM_F32, 2, dim);
+    bool constant = true;
+    cr_assert_eq(bcam_plan_differentiate(plan, bcam_net_get_info(net)->logits_value, seed, &target, 1, true, &gradient, &constant, &err), BCAM_OK);
+    cr_assert_not(constant);
+    plan->values[gradient].role = BCAM_ROLE_OUTPUT;
+    passes(target);
+    cr_assert_eq(steps_of(BCAM_VERB_UNARY), 1);
+    done();
+}
+
+Test(net_lower, shared_weights_get_factors_of_their_own)
+{
+    bytes g = begin(0, 3, 4, 4);
+    ones(&g, "w", "3,3,1,1");
+    ones(&g, "v", "3");
+    conv(&g, "one", "x w", "a");
+    op(&g, "", "BatchNormalization", "a v v v v", "b", "");
+    conv(&g, "two", "b w", "c");
+    head(&g, "c");
+    opens(g, 2);
+    passes(-1);
+    const bcam_plan *plan = bcam_net_plan(net);
+    cr_assert_not_null(plan->values[plan->steps[0].in[1]].scale);
+    cr_assert_null(plan->values[plan->steps[1].in[1]].scale);
+    done();
+}
+
+Test(net_lower, an_addition_goes_into_the_later_convolution)
+{
+    bytes g = begin(0, 3, 4, 4);
+    ones(&g, "w", "3,3,1,1");
+    conv(&g, "one", "x w", "a");
+    conv(&g, "two", "x w", "b");
+    op(&g, "", "Add", "b a", "c", "");
+    op(&g, "", "Relu", "c", "d", "");
+    head(&g, "d");
+    opens(g, 2);
+    passes(-1);
+    const bcam_plan *plan = bcam_net_plan(net);
+    cr_assert_eq(steps_of(BCAM_VERB_BINARY) + steps_of(BCAM_VERB_UNARY), 0);
+    cr_assert_str_eq(plan->steps[1].name, "two");
+    cr_assert_eq(plan->steps[1].in[3], plan->steps[0].out[0]);
+    cr_assert_eq(plan->steps[1].act.kind, BCAM_UNARY_RELU);
+    done();
+}
+
+/* ---- the input as (N,H,W,C) ---- */
+
+Test(net_lower, a_transposed_input_costs_nothing)
+{
+    bytes g = begin(0, 4, 5, 3);
+    ones(&g, "w", "3,3,1,1");
+    op(&g, "", "Transpose", "x", "t", "perm=0,3,1,2");
+    conv(&g, "conv", "t w", "c");
+    head(&g, "c");
+    opens(g, 2);
+    const bcam_net_info *info = bcam_net_get_info(net);
+    cr_assert(info->nhwc && info->channels == 3 && info->height == 4 && info->width == 5);
+    cr_assert_eq(bcam_net_plan(net)->steps[0].verb, BCAM_VERB_CONV);
+    done();
+}
+
+Test(net_lower, axes_are_followed_through_transposes)
+{
+    bytes g = begin(0, 4, 5, 3);
+    ones(&g, "w", "3,3,1,1");
+    op(&g, "", "Transpose", "x", "t", "perm=0,3,1,2");
+    conv(&g, "conv", "t w", "c");
+    op(&g, "", "Transpose", "c", "last", "perm=0,2,3,1");
+    op(&g, "", "Relu", "last", "still", "");
+    op(&g, "", "Transpose", "still", "again", "perm=0,3,1,2");
+    head(&g, "again");
+    opens(g, 2);
+    bcam_target target;
+    cr_assert_eq(bcam_net_target(net, "last", &target, &err), BCAM_E_LAYER);
+    cr_assert_eq(bcam_net_target(net, "still", &target, &err), BCAM_E_LAYER);
+    cr_assert_not_null(strstr(err.message, "transposed"), "%s", err.message);
+    cr_assert_eq(bcam_net_target(net, "again", &target, &err), BCAM_OK);
+    cr_assert_eq(target.channels, 3);
+    cr_assert_eq(bcam_net_target(net, NULL, &target, &err), BCAM_OK);
+    cr_assert_str_eq(target.tensor, "again");
+    done();
+}
+
+/* ---- names ---- */
+
+/* Blocks as the older exporter names them; b's first convolution had its batch norm folded in. */
+static bytes named_net(void)
+{
+    bytes g = begin(0, 3, 4, 4);
+    ones(&g, "a.conv1.weight", "3,3,1,1");
+    ones(&g, "onnx::Conv_9", "3,3,1,1");
+    ones(&g, "plain.weight", "3,3,1,1");
+    conv(&g, "/a/conv1/Conv", "x a.conv1.weight", "a1");
+    op(&g, "/a/relu/Relu", "Relu", "a1", "a2", "");
+    op(&g, "/a/tanh/Tanh", "Tanh", "a1", "a3", "");
+    op(&g, "/b/Add", "Add", "a2 a3", "b0", "");
+    conv(&g, "/b/conv1/Conv", "b0 onnx::Conv_9", "b1");
+    op(&g, "/b/relu/Relu", "Relu", "b1", "b2", "");
+    conv(&g, "Conv_7", "b2 plain.weight", "p");
+    head(&g, "p");
+    return g;
+}
+
+static void expect(const char *name, const char *tensor)
+{
+    bcam_target target;
+    cr_assert_eq(bcam_net_target(net, name, &target, &err), BCAM_OK, "%s: %s", name ? name : "(default)", err.message);
+    cr_assert_str_eq(target.tensor, tensor, "%s is %s", name ? name : "(default)", target.tensor);
+}
+
+Test(net_lower, names_mean_tensors_nodes_modules_and_weights)
+{
+    opens(named_net(), 2);
+    expect("b1", "b1");             /* a tensor */
+    expect("/b/relu/Relu", "b2");   /* a node */
+    expect("a.conv1", "a1");        /* a module, read by two nodes */
+    expect("b", "b2");              /* the one tensor that leaves it */
+    expect("plain", "p");           /* by its weights */
+    expect("b.bn1", "b1");          /* folded into b.conv1 */
+    expect(NULL, "p");              /* the default */
+    bcam_target target;
+    cr_assert_eq(bcam_net_target(net, "b.bn1", &target, &err), BCAM_OK);
+    cr_assert_not_null(strstr(target.note, "batch norm"));
+    cr_assert_eq(bcam_net_target(net, "a", &target, &err), BCAM_E_LAYER);
+    cr_assert(strstr(err.message, "'a2'") && strstr(err.message, "'a3'"), "%s", err.message);
+    cr_assert_eq(bcam_net_target(net, "b.rleu", &target, &err), BCAM_E_LAYER);
+    cr_assert_not_null(strstr(err.message, "did you mean"), "%s", err.message);
+    cr_assert_eq(bcam_net_target(net, "rows", &target, &err), BCAM_E_LAYER);
+    cr_assert_not_null(strstr(err.message, "no rows and columns"), "%s", err.message);
+    done();
+}
+
+Test(net_lower, candidates_are_listed_once_each_by_their_shortest_names)
+{
+    static const char *const names[] = {"a.conv1", "a.relu", "a.tanh", "b0", "b.conv1", "b", "p"};
+    opens(named_net(), 2);
+    bcam_candidate *list = NULL;
+    size_t count = 0;
+    cr_assert_eq(bcam_net_candidates(net, &list, &count, &err), BCAM_OK);
+    cr_assert_eq(count, BCAM_COUNT(names));
+    for (size_t i = 0; i < count; i++) {
+        cr_assert_str_eq(list[i].target.name, names[i]);
+        cr_assert_eq(list[i].is_default, i + 1 == count);
+    }
+    bcam_free(list);
+    done();
+}
+
+Test(net_lower, a_tensor_of_which_only_the_shape_is_read_is_no_candidate)
+{
+    bytes g = begin(0, 3, 4, 4);
+    ones(&g, "w", "3,3,1,1");
+    conv(&g, "conv", "x w", "c");
+    op(&g, "", "Tanh", "c", "only", "");
+    op(&g, "", "Shape", "only", "shape", "");
+    op(&g, "", "Reshape", "c shape", "same", "");
+    head(&g, "same");
+    opens(g, 2);
+    expect(NULL, "c");
+    bcam_candidate *list = NULL;
+    size_t count = 0;
+    cr_assert_eq(bcam_net_candidates(net, &list, &count, &err), BCAM_OK);
+    cr_assert_eq(count, 1);
+    bcam_free(list);
+    done();
+}
+
+Test(net_lower, every_failed_allocation_is_an_error_and_leaves_nothing)
+{
+    bytes g = named_net();
+    model = model_head(17);
+    put_message(&model, 7, g);
+    cr_assert_eq(bcam_onnx_parse("m.onnx", model.data, model.size, &graph, &err), BCAM_OK);
+    int64_t live = bcam_alloc_live();
+    for (int64_t nth = 1;; nth++) {
+        bcam_alloc_fail_at(nth, true);
+        bcam_status status = bcam_net_open(graph, 2, &net, &err);
+        bcam_alloc_fail_at(0, false);
+        if (status == BCAM_OK)
+            break;
+        cr_assert_eq(status, BCAM_E_MEMORY, "call %lld: %s", (long long)nth, err.message);
+        cr_assert_null(net);
+        cr_assert_eq(bcam_alloc_live(), live);
+    }
+    done();
+}
