@@ -18,7 +18,7 @@ declare -A may=(
     [base]=""
     [dev]="base"
     [cpu]="base dev"
-    [cuda]="base dev"
+    [cuda]="base dev kernels"
     [check]="base dev"
     [net]="base dev"
     [cam]="base dev net"
@@ -39,6 +39,8 @@ png      png                     in
 exif     libexif/                in
 sqlite   sqlite3                 out
 cjson    (cjson/)?cJSON          in,out
+cublas   cublas                  cuda
+cudnn    cudnn_                  cuda
 zlib     (zlib|zconf)            -
 "
 
@@ -104,8 +106,10 @@ check_libraries() {
 
 check_headers() {
     local header message
+    local cuda=${CUDA_PATH:-/usr/local/cuda}/include
     while read -r header; do
-        if ! message=$("${CC:-cc}" -std=c11 -D_GNU_SOURCE -fsyntax-only -Iinclude -Isrc -I"$(dirname "$header")" -x c - <<<"#include \"$PWD/$header\"" 2>&1); then
+        [[ $header != src/cuda/* || -e $cuda/cuda_runtime_api.h ]] || continue # needs the toolkit
+        if ! message=$("${CC:-cc}" -std=c11 -D_GNU_SOURCE -fsyntax-only -Iinclude -Isrc -I. -isystem "$cuda" -I"$(dirname "$header")" -x c - <<<"#include \"$PWD/$header\"" 2>&1); then
             problem "$header does not compile alone: $(head -n 2 <<<"$message" | tr '\n' ' ')"
         fi
     done < <({ find include src -name '*.h'; } | sort)

@@ -1,9 +1,11 @@
-/* The CPU device as it is used, oneDNN laid over plain C: against plain C, and against itself with another number of threads. */
+/* The CPU device as it is used, oneDNN laid over plain C: against plain C, and against itself with another number of
+ * threads. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 
 #include <math.h>
 
+#include "check/bind.h"
 #include "check_sides.h"
 
 static struct criterion_test_params verbs(void)
@@ -51,7 +53,8 @@ Test(check_overlay, is_in_use)
     check_close(&side);
 }
 
-/* Two convolutions of one channel, each with a ReLU; `first` is the weight of the first one. Returns what comes out for an input of 2. */
+/* Two convolutions of one channel, each with a ReLU; `first` is the weight of the first one. Returns what comes out for
+ * an input of 2. */
 static float two_relus(const bcam_check_side *side, float first)
 {
     static const int64_t pixel[4] = {1, 1, 1, 1};
@@ -89,6 +92,63 @@ Test(check_overlay, nan_weights_show)
     cr_expect(isnan(two_relus(&plain, NAN)));
     cr_expect(isnan(two_relus(&side, NAN)));
     check_close(&plain);
+    check_close(&side);
+}
+
+/* A constant that is written later must reach the weights that oneDNN keeps in an order of its own. */
+Test(check_overlay, constants_can_change)
+{
+    static const bcam_verb products[] = {BCAM_VERB_CONV, BCAM_VERB_GEMM};
+    bcam_check_side side = check_open(false, BCAM_PRECISION_AUTO, 2);
+    for (size_t v = 0; v < BCAM_COUNT(products); v++) {
+        bcam_check_case c;
+        bcam_check_data data;
+        bcam_check_bound bound;
+        bcam_error err = {0};
+        bcam_check_case_get(products[v], 3, &c); /* 128 channels and a bias */
+        cr_assert_eq(bcam_check_data_init(&c, &data, &err), BCAM_OK);
+        cr_assert_eq(bcam_check_fill_data(&c, BCAM_FILL_RANDOM, &side, check_seed(), &data, &err), BCAM_OK);
+        cr_assert_eq(bcam_check_bind(&c, &side, &data, &bound, &err), BCAM_OK, "%s", err.message);
+        double *zeros = calloc((size_t)bcam_check_count(&c.in[1], c.batch, c.k), sizeof *zeros);
+        cr_assert_eq(side.api->write(bound.program, bound.in[1], BCAM_F64, zeros, &err), BCAM_OK, "%s", err.message);
+        cr_assert_eq(bcam_check_compute(&bound, &data, &err), BCAM_OK, "%s", err.message);
+        for (int64_t i = 0; i < bcam_check_count(&c.out[0], c.batch, c.k); i++) {
+            int64_t plane = bcam_count(c.out[0].rank - 1, c.out[0].dim + 1);
+            cr_assert_eq(data.out[0][i], data.in[2][i / plane % c.out[0].dim[0]], "%s: only the bias is left", c.name);
+        }
+        free(zeros);
+        bcam_check_unbind(&bound);
+        bcam_check_data_fini(&data);
+    }
+    check_close(&side);
+}
+
+/* Every allocation of a compile fails once: a clean error, nothing left behind. */
+Test(check_overlay, memory_runs_out)
+{
+    static const bcam_verb products[] = {BCAM_VERB_CONV, BCAM_VERB_CONV_BWD, BCAM_VERB_GEMM, BCAM_VERB_GEMM_BWD};
+    bcam_check_side side = check_open(false, BCAM_PRECISION_AUTO, 2);
+    for (size_t v = 0; v < BCAM_COUNT(products); v++) {
+        bcam_check_case c;
+        bcam_check_data data;
+        bcam_check_bound bound;
+        bcam_error err = {0};
+        bcam_check_case_get(products[v], 3, &c);
+        cr_assert_eq(bcam_check_data_init(&c, &data, &err), BCAM_OK);
+        cr_assert_eq(bcam_check_fill_data(&c, BCAM_FILL_RANDOM, &side, 1, &data, &err), BCAM_OK);
+        int64_t live = bcam_alloc_live(), nth = 0;
+        bcam_status status = BCAM_E_MEMORY;
+        while (status == BCAM_E_MEMORY) {
+            bcam_alloc_fail_at(++nth, false);
+            status = bcam_check_bind(&c, &side, &data, &bound, &err);
+            bcam_alloc_fail_at(0, false);
+            bcam_check_unbind(&bound);
+            cr_assert_eq(bcam_alloc_live(), live, "%s, allocation %d", c.name, (int)nth);
+        }
+        cr_expect_eq(status, BCAM_OK, "%s: %s", c.name, err.message);
+        cr_expect(nth > 5, "%s: %d", c.name, (int)nth);
+        bcam_check_data_fini(&data);
+    }
     check_close(&side);
 }
 

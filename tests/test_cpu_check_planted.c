@@ -1,4 +1,5 @@
-/* Faults planted into a verb, one of each kind that the checks promise to find. A check that cannot fail shows nothing. */
+/* Faults planted into a verb, one of each kind that the checks promise to find. A check that cannot fail shows nothing.
+ */
 #include <string.h>
 
 #include "check_sides.h"

@@ -58,7 +58,7 @@ def mobilenet_v3_tiny():
 
 
 class CaptumKnown(nn.Module):
-    """The network of Captum's layer test, with the weights that parity.md writes out."""
+    """The network of Captum's layer test, a known answer."""
 
     def __init__(self):
         super().__init__()

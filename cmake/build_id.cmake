@@ -1,0 +1,11 @@
+# The build id: a hash of what the host and its plug-ins share. When one of these files changes, this is run again.
+file(GLOB shared_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/base/* ${CMAKE_SOURCE_DIR}/src/dev/*)
+list(APPEND shared_sources ${CMAKE_SOURCE_DIR}/include/batchcam.h)
+set(hashes "")
+foreach(source ${shared_sources})
+    file(SHA256 ${source} hash)
+    string(APPEND hashes ${hash})
+endforeach()
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${shared_sources})
+string(SHA256 BCAM_BUILD_ID "${hashes}")
+set_source_files_properties(${CMAKE_SOURCE_DIR}/src/dev/build_id.c PROPERTIES COMPILE_DEFINITIONS BCAM_BUILD_ID="${BCAM_BUILD_ID}")

@@ -1,0 +1,116 @@
+/* cache.c - the plan cache on disk: one small file an entry, in $XDG_CACHE_HOME/batchcam/plans or ~/.cache/batchcam/plans.
+ *
+ *   batchcam plan 1
+ *   the key                  one line
+ *   what is fused            a number
+ *   the engine               one line
+ *   bytes and checksum of what follows
+ *   cuDNN's own description of the plan
+ *
+ * An entry is taken only where all of it fits: the key is compared in full, since file names are a hash of it. Entries are written under another
+ * name first, so that no half of one is ever seen. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cuda/cuda.h"
+
+static const char magic[] = "batchcam plan 1";
+enum { MOST_BYTES = 16 << 20 };
+
+static uint64_t checksum(const char *data, size_t bytes)
+{
+    uint64_t sum = 0xcbf29ce484222325u; /* FNV-1a */
+    for (size_t i = 0; i < bytes; i++)
+        sum = (sum ^ (unsigned char)data[i]) * 0x100000001b3u;
+    return sum;
+}
+
+static bool make_folder(const char *path)
+{
+    return mkdir(path, 0700) == 0 || errno == EEXIST;
+}
+
+/* The entry's file, allocated; `make`: with the folders on the way. NULL where there is no home for a cache. */
+static char *entry_path(const char *key, bool make)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (cache && cache[0] != '/')
+        cache = NULL;
+    if (!cache && (!home || home[0] != '/'))
+        return NULL;
+    char *root = cache ? bcam_strdup(cache) : bcam_format("%s/.cache", home);
+    char *own = root ? bcam_format("%s/batchcam", root) : NULL, *plans = own ? bcam_format("%s/plans", own) : NULL,
+         *path = NULL;
+    if (plans && (!make || (make_folder(root) && make_folder(own) && make_folder(plans))))
+        path = bcam_format("%s/%016" PRIx64 ".plan", plans, checksum(key, strlen(key)));
+    bcam_free(plans);
+    bcam_free(own);
+    bcam_free(root);
+    return path;
+}
+
+/* Cuts a line off the front of *text; NULL where there is none. */
+static char *take_line(char **text)
+{
+    char *line = *text, *end = strchr(line, '\n');
+    if (!end)
+        return NULL;
+    *end = 0;
+    *text = end + 1;
+    return line;
+}
+
+static bool read_entry(char *text, size_t bytes, const char *key, bcam_plan_entry *entry)
+{
+    char *end = text + bytes, *head[5];
+    uint64_t sum = 0;
+    size_t json_bytes = 0;
+    int used = 0;
+    for (size_t i = 0; i < BCAM_COUNT(head); i++)
+        if (!(head[i] = take_line(&text)))
+            return false;
+    if (strcmp(head[0], magic) != 0 || strcmp(head[1], key) != 0 ||
+        sscanf(head[2], "%u%n", &entry->fused, &used) != 1 || head[2][used] ||
+        sscanf(head[4], "%zu %" SCNx64 "%n", &json_bytes, &sum, &used) != 2 || head[4][used])
+        return false;
+    if (json_bytes == 0 || json_bytes != (size_t)(end - text) || checksum(text, json_bytes) != sum ||
+        !(entry->json = bcam_alloc(json_bytes + 1, 1)))
+        return false;
+    memcpy(entry->json, text, json_bytes);
+    entry->json_bytes = json_bytes;
+    snprintf(entry->text, sizeof entry->text, "%s", head[3]);
+    return true;
+}
+
+bool bcam_plan_cache_find(const char *key, bcam_plan_entry *entry)
+{
+    char *path = entry_path(key, false), *text = NULL;
+    size_t bytes = 0;
+    *entry = (bcam_plan_entry){0};
+    bool found =
+        path && bcam_file_read(path, MOST_BYTES, &text, &bytes, NULL) == BCAM_OK && read_entry(text, bytes, key, entry);
+    bcam_free(text);
+    bcam_free(path);
+    return found;
+}
+
+void bcam_plan_cache_keep(const char *key, const bcam_plan_entry *entry)
+{
+    char *path = entry_path(key, true), *part = path ? bcam_format("%s.%ld", path, (long)getpid()) : NULL;
+    FILE *file = part ? fopen(part, "wb") : NULL;
+    if (file) {
+        bool good = fprintf(file, "%s\n%s\n%u\n%s\n%zu %016" PRIx64 "\n", magic, key, entry->fused, entry->text,
+                            entry->json_bytes, checksum(entry->json, entry->json_bytes)) > 0;
+        good &= fwrite(entry->json, 1, entry->json_bytes, file) == entry->json_bytes;
+        good &= fclose(file) == 0;
+        if (!good || rename(part, path) != 0)
+            unlink(part);
+    }
+    bcam_free(part);
+    bcam_free(path);
+}

@@ -1,0 +1,110 @@
+/* The CUDA device through its interface: both buffer pairs under way at once, replays, reading and writing, poison and canaries. Needs a card. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "cuda/cuda.h"
+
+enum { N = 2, H = 5, W = 7, ROUNDS = 4 };
+static const bcam_device_api *api = &bcam_cuda_device;
+
+/* pixels → prep (twice the byte) → mean over rows and columns → logits (N,3) as an output of the program's own type. */
+static void make_plan(bcam_plan *plan, int *pixels, int *x, int *y)
+{
+    const int64_t photo[4] = {N, 3, H, W}, table[2] = {3, 256}, mean[4] = {N, 3, 1, 1}, flat[2] = {N, 3};
+    float *lut;
+    bcam_plan_init(plan, N, 1);
+    *pixels = bcam_plan_value(plan, "pixels", BCAM_ROLE_INPUT, BCAM_U8, 4, photo);
+    int lut_value = bcam_plan_const_f32(plan, "lut", 2, table, NULL, &lut);
+    *x = bcam_plan_value(plan, "x", BCAM_ROLE_OUTPUT, BCAM_F32, 4, photo);
+    int m = bcam_plan_value(plan, "m", BCAM_ROLE_WORK, BCAM_F32, 4, mean);
+    *y = bcam_plan_value(plan, "y", BCAM_ROLE_OUTPUT, BCAM_F32, 2, flat);
+    for (int i = 0; i < 3 * 256; i++)
+        lut[i] = 2 * (float)(i % 256);
+    bcam_step *s = bcam_plan_step(plan, BCAM_VERB_PREP, BCAM_SEGMENT_PREP, "prep");
+    s->in[0] = *pixels, s->in[1] = lut_value, s->out[0] = *x;
+    for (int c = 0; c < 3; c++)
+        s->u.prep.channel[c] = c;
+    s = bcam_plan_step(plan, BCAM_VERB_REDUCE, BCAM_SEGMENT_FORWARD, "mean");
+    s->in[0] = *x, s->out[0] = m;
+    s->u.reduce = (bcam_reduce_attr){BCAM_REDUCE_MEAN, 12};
+    s = bcam_plan_step(plan, BCAM_VERB_COPY, BCAM_SEGMENT_FORWARD, "flat");
+    s->in[0] = m, s->out[0] = *y;
+    s->u.copy.reshape = true;
+}
+
+static bcam_device *open_or_skip(bcam_precision precision, bool guard)
+{
+    bcam_error err = {0};
+    bcam_device *device = NULL;
+    if (api->probe(&err))
+        cr_skip_test("%s", err.message);
+    cr_assert_eq(api->open(&(bcam_device_options){.precision = precision, .guard = guard}, &device, &err), BCAM_OK,
+                 "%s", err.message);
+    return device;
+}
+
+static void expect_mean(bcam_program *program, int y, int pair, int byte)
+{
+    const float *out = api->host(program, y, pair);
+    for (int i = 0; i < N * 3; i++)
+        cr_expect_eq(out[i], 2 * (float)byte, "pair %d, place %d: %g instead of %d", pair, i, (double)out[i], 2 * byte);
+}
+
+static void check_pairs(bcam_precision precision, bool guard)
+{
+    bcam_plan plan;
+    bcam_error err = {0};
+    int pixels, x, y;
+    bcam_device *device = open_or_skip(precision, guard);
+    bcam_program *program = NULL;
+    make_plan(&plan, &pixels, &x, &y);
+    cr_assert_eq(api->compile(device, &plan, &program, &err), BCAM_OK, "%s", err.message);
+    bcam_plan_fini(&plan);
+    for (int round = 0; round < ROUNDS;
+         round++) { /* streams, then capture, then replay; both pairs under way before either is waited for */
+        for (int pair = 0; pair < 2; pair++) {
+            memset(api->host(program, pixels, pair), 10 * round + pair, N * 3 * H * W);
+            cr_assert_eq(api->run(program, BCAM_SEGMENTS_ALL, pair, &err), BCAM_OK, "%s", err.message);
+        }
+        for (int pair = 0; pair < 2; pair++) {
+            cr_assert_eq(api->wait(program, pair, &err), BCAM_OK, "%s", err.message);
+            expect_mean(program, y, pair, 10 * round + pair);
+        }
+    }
+    double numbers[N * 3 * H * W], back[N * 3 * H * W], mean[N * 3];
+    for (int i = 0; i < N * 3 * H * W; i++)
+        numbers[i] = i % 5;
+    cr_assert_eq(api->write(program, x, BCAM_F64, numbers, &err), BCAM_OK, "%s", err.message);
+    cr_assert_eq(api->read(program, x, BCAM_F64, back, &err), BCAM_OK, "%s", err.message);
+    cr_expect_arr_eq(back, numbers, sizeof numbers);
+    cr_assert_eq(api->run(program, BCAM_SEGMENT_BIT(BCAM_SEGMENT_FORWARD), 1, &err), BCAM_OK, "%s", err.message);
+    cr_assert_eq(api->wait(program, 1, &err), BCAM_OK, "%s", err.message);
+    cr_assert_eq(api->read(program, y, BCAM_F64, mean, &err), BCAM_OK, "%s", err.message);
+    for (int i = 0; i < N * 3; i++)
+        cr_expect_float_eq(mean[i], 2, 0.02, "mean %d is %g", i, mean[i]); /* 35 numbers 0..4 in turn */
+    cr_expect_null(api->host(program, x, 0));
+    cr_expect_str_eq(api->algorithm(program, 2), "alias");
+    api->destroy(&program);
+    api->close(&device);
+    cr_expect_eq(bcam_alloc_live(), 0);
+}
+
+Test(cuda_pairs, fp32)
+{
+    check_pairs(BCAM_PRECISION_FP32, false);
+}
+
+Test(cuda_pairs, fp16)
+{
+    check_pairs(BCAM_PRECISION_FP16, false);
+}
+
+Test(cuda_pairs, bf16)
+{
+    check_pairs(BCAM_PRECISION_BF16, false);
+}
+
+Test(cuda_pairs, guarded)
+{
+    check_pairs(BCAM_PRECISION_AUTO, true);
+}
