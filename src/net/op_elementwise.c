@@ -28,18 +28,6 @@ static const struct {
     {"Tanh", BCAM_UNARY_TANH, 0, 0},
 };
 
-bcam_status bcam_emit_unary(bcam_lower *lo, const bcam_node *node, int x, bcam_unary_attr attr, int *value, bcam_error *err)
-{
-    const bcam_value v = *bcam_val(lo, x);
-    bcam_step *step;
-    bcam_status status = bcam_emit_value(lo, node, node->outputs[0], BCAM_VERB_UNARY, v.rank, v.dim, bcam_is_batched(lo, x), &step, value, err);
-    if (status == BCAM_OK) {
-        step->in[0] = x;
-        step->u.unary = attr;
-    }
-    return status;
-}
-
 static bcam_status emit_unary(bcam_lower *lo, const bcam_node *node, int x, bcam_unary_attr attr, bcam_error *err)
 {
     int value;
@@ -135,46 +123,6 @@ static bcam_status emit_scalar_arithmetic(bcam_lower *lo, const bcam_node *node,
     default: attr.alpha = (float)s; break;
     }
     return emit_unary(lo, node, x, attr, err);
-}
-
-static bcam_status broadcast_dims(const bcam_node *node, const bcam_value *a, const bcam_value *b, int *rank, int64_t *dim, bcam_error *err)
-{
-    *rank = a->rank > b->rank ? a->rank : b->rank;
-    for (int i = 0; i < *rank; i++) {
-        int64_t da = i < a->rank ? a->dim[a->rank - 1 - i] : 1, db = i < b->rank ? b->dim[b->rank - 1 - i] : 1;
-        if (da != db && da != 1 && db != 1)
-            return bcam_op_fail(node, err, "its inputs' dimensions %lld and %lld do not fit", (long long)da, (long long)db);
-        dim[*rank - 1 - i] = da == 1 ? db : da;
-    }
-    return BCAM_OK;
-}
-
-bcam_status bcam_emit_binary(bcam_lower *lo, const bcam_node *node, int a, int b, bcam_binary_kind kind, int *value, bcam_error *err)
-{
-    const bcam_value va = *bcam_val(lo, a), vb = *bcam_val(lo, b);
-    int rank;
-    int64_t dim[BCAM_MAX_RANK];
-    bcam_status status = broadcast_dims(node, &va, &vb, &rank, dim, err);
-    if (status != BCAM_OK)
-        return status;
-    /* Each operand either has the batch in front too, or is the same for every photo. One that has it elsewhere, as broadcasting from the right
-     * makes of (N,C) beside (N,T,C), would mix photos. */
-    bool batched = true, any = false;
-    const int operand[2] = {a, b};
-    for (int i = 0; i < 2; i++) {
-        const bcam_value *v = i ? &vb : &va;
-        bool has_batch = bcam_is_batched(lo, operand[i]) && v->rank == rank;
-        batched &= has_batch || (!bcam_is_batched(lo, operand[i]) && (v->rank < rank || v->dim[0] == 1));
-        any |= has_batch;
-    }
-    bcam_step *step;
-    status = bcam_emit_value(lo, node, node->outputs[0], BCAM_VERB_BINARY, rank, dim, batched && any, &step, value, err);
-    if (status != BCAM_OK)
-        return status;
-    step->in[0] = a;
-    step->in[1] = b;
-    step->u.binary.kind = kind;
-    return BCAM_OK;
 }
 
 bcam_status bcam_op_binary(bcam_lower *lo, const bcam_node *node, bcam_error *err)

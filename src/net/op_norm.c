@@ -3,27 +3,6 @@
 
 #include "net/lower.h"
 
-bcam_status bcam_emit_norm(bcam_lower *lo, const bcam_node *node, int x, int scale, int shift, bcam_error *err)
-{
-    const bcam_value v = *bcam_val(lo, x);
-    bcam_status status = BCAM_OK;
-    if (scale < 0) {
-        void *ones;
-        status = bcam_const_new(lo, node, "1", BCAM_F32, 1, &v.dim[1], &ones, &scale, err);
-        for (int64_t c = 0; status == BCAM_OK && c < v.dim[1]; c++)
-            ((float *)ones)[c] = 1;
-    }
-    bcam_step *step;
-    if (status == BCAM_OK)
-        status = bcam_emit(lo, node, BCAM_VERB_NORM, v.rank, v.dim, bcam_is_batched(lo, x), &step, err);
-    if (status == BCAM_OK) {
-        step->in[0] = x;
-        step->in[1] = scale;
-        step->in[2] = shift;
-    }
-    return status;
-}
-
 /* scale = gamma / sqrt(var + eps), shift = beta - mean * scale, in double. Ioffe, Szegedy, "Batch Normalization", 2015. */
 bcam_status bcam_op_batch_norm(bcam_lower *lo, const bcam_node *node, bcam_error *err)
 {

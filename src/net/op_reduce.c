@@ -3,23 +3,6 @@
 
 #include "net/lower.h"
 
-bcam_status bcam_emit_reduce(bcam_lower *lo, const bcam_node *node, int x, bcam_reduce_kind kind, unsigned axes, int *value, bcam_error *err)
-{
-    const bcam_value v = *bcam_val(lo, x);
-    int64_t dim[BCAM_MAX_RANK];
-    for (int a = 0; a < v.rank; a++)
-        dim[a] = axes >> a & 1 ? 1 : v.dim[a];
-    bool batched = bcam_is_batched(lo, x) && !(axes & 1);
-    bcam_step *step;
-    bcam_status status = bcam_emit_value(lo, node, node->outputs[0], BCAM_VERB_REDUCE, v.rank, dim, batched, &step, value, err);
-    if (status != BCAM_OK)
-        return status;
-    step->in[0] = x;
-    step->u.reduce.kind = kind;
-    step->u.reduce.axes = axes;
-    return BCAM_OK;
-}
-
 /* A reduction keeps its axes as length 1; where the node drops them, a reshape follows. */
 static bcam_status emit_reduce(bcam_lower *lo, const bcam_node *node, int x, bcam_reduce_kind kind, unsigned axes, bool keep, bcam_error *err)
 {
