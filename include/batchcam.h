@@ -46,19 +46,19 @@ BCAM_API const char *bcam_version(void);
 /* ---- 1. Status and errors --------------------------------------------------------------------------------------------------------- */
 
 /* X(NAME, value, "what it means") */
-#define BCAM_STATUS_LIST(X)                                                                                                                \
-    X(OK, 0, "done")                                                                                                                       \
-    X(E_ARGUMENT, 1, "a setting or an argument will not do")                                                                               \
-    X(E_MEMORY, 2, "out of memory")                                                                                                        \
-    X(E_IO, 3, "a file could not be read or written")                                                                                      \
-    X(E_MODEL, 4, "the model file is damaged or not a valid ONNX classifier")                                                              \
-    X(E_UNSUPPORTED, 5, "the model or file uses something that is not supported")                                                          \
-    X(E_LAYER, 6, "no such target layer, or it cannot be explained")                                                                       \
-    X(E_CLASS, 7, "no such class, or the class list does not match the photos")                                                            \
-    X(E_INPUT, 8, "a list, names or preprocessing file, or a photo, will not do")                                                          \
-    X(E_OUTPUT, 9, "the output folder will not do")                                                                                        \
-    X(E_DEVICE, 10, "the device is not there or failed")                                                                                   \
-    X(E_STOPPED, 11, "stopped on request; what was written is valid")                                                                      \
+#define BCAM_STATUS_LIST(X)                                                                                            \
+    X(OK, 0, "done")                                                                                                   \
+    X(E_ARGUMENT, 1, "a setting or an argument will not do")                                                           \
+    X(E_MEMORY, 2, "out of memory")                                                                                    \
+    X(E_IO, 3, "a file could not be read or written")                                                                  \
+    X(E_MODEL, 4, "the model file is damaged or not a valid ONNX classifier")                                          \
+    X(E_UNSUPPORTED, 5, "the model or file uses something that is not supported")                                      \
+    X(E_LAYER, 6, "no such target layer, or it cannot be explained")                                                   \
+    X(E_CLASS, 7, "no such class, or the class list does not match the photos")                                        \
+    X(E_INPUT, 8, "a list, names or preprocessing file, or a photo, will not do")                                      \
+    X(E_OUTPUT, 9, "the output folder will not do")                                                                    \
+    X(E_DEVICE, 10, "the device is not there or failed")                                                               \
+    X(E_STOPPED, 11, "stopped on request; what was written is valid")                                                  \
     X(E_INTERNAL, 12, "a defect in batchcam")
 
 typedef enum bcam_status {
@@ -84,55 +84,59 @@ typedef void (*bcam_log_fn)(void *data, bcam_log_level level, const char *line);
 /* ---- 2. Settings ------------------------------------------------------------------------------------------------------------------ */
 
 typedef enum bcam_dtype { /* element types of maps and of tensors that are read or written */
-    BCAM_F32 = 0,
-    BCAM_F16,
-    BCAM_U8, /* maps: round(255 * L / raw_max) */
-    BCAM_F64,
-    BCAM_I32,
-    BCAM_I64,
-    BCAM_BF16
+                          BCAM_F32 = 0,
+                          BCAM_F16,
+                          BCAM_U8, /* maps: round(255 * L / raw_max) */
+                          BCAM_F64,
+                          BCAM_I32,
+                          BCAM_I64,
+                          BCAM_BF16
 } bcam_dtype;
 
-typedef enum bcam_precision { /* how a device stores and multiplies; the CPU has fp32 alone */
-    BCAM_PRECISION_AUTO = 0,  /* the device's default: fp32 on the CPU, tf32 on CUDA */
-    BCAM_PRECISION_FP32,
-    BCAM_PRECISION_FP64,      /* plain C only, for checks */
-    BCAM_PRECISION_TF32,      /* stored as float, multiplied with 10 bits of mantissa */
-    BCAM_PRECISION_BF16,
-    BCAM_PRECISION_FP16
+typedef enum bcam_precision {                          /* how a device stores and multiplies; the CPU has fp32 alone */
+                              BCAM_PRECISION_AUTO = 0, /* the device's default: fp32 on the CPU, tf32 on CUDA */
+                              BCAM_PRECISION_FP32,
+                              BCAM_PRECISION_FP64, /* plain C only, for checks */
+                              BCAM_PRECISION_TF32, /* stored as float, multiplied with 10 bits of mantissa */
+                              BCAM_PRECISION_BF16,
+                              BCAM_PRECISION_FP16
 } bcam_precision;
 
 typedef enum bcam_activation { /* how probabilities are made from logits; the explained score is the logit in every case */
-    BCAM_ACTIVATION_AUTO = 0,  /* what the model ends with; softmax where it ends with logits */
-    BCAM_ACTIVATION_SOFTMAX,
-    BCAM_ACTIVATION_SIGMOID,
-    BCAM_ACTIVATION_NONE /* the probability is the logit itself */
+                               BCAM_ACTIVATION_AUTO =
+                                   0, /* what the model ends with; softmax where it ends with logits */
+                               BCAM_ACTIVATION_SOFTMAX,
+                               BCAM_ACTIVATION_SIGMOID,
+                               BCAM_ACTIVATION_NONE /* the probability is the logit itself */
 } bcam_activation;
 
 typedef enum bcam_map_size {
-    BCAM_SIZE_INPUT = 0, /* upsampled to the network's input: bilinear, half-pixel centres, clamped edges, no antialias */
-    BCAM_SIZE_NATIVE     /* as computed, at the target layer's own resolution */
+    BCAM_SIZE_INPUT =
+        0,           /* upsampled to the network's input: bilinear, half-pixel centres, clamped edges, no antialias */
+    BCAM_SIZE_NATIVE /* as computed, at the target layer's own resolution */
 } bcam_map_size;
 
 /** How an engine is opened. Every field's zero is its default. */
 typedef struct bcam_engine_options {
-    const char *device;         /* "auto" (CUDA where there is a card, else the CPU), "cpu", "cuda", "cuda:1" (the second card), "reference" (plain C,
+    const char *
+        device; /* "auto" (CUDA where there is a card, else the CPU), "cpu", "cuda", "cuda:1" (the second card), "reference" (plain C,
                                    slow, for checks); NULL: "auto" */
-    bcam_precision precision;   /* AUTO: fp32 on the CPU, tf32 on CUDA */
-    int batch;                  /* N, photos computed at once; 0: chosen from the machine. A model whose batch cannot be lifted runs at 1 */
-    int threads;                /* total; 0: all cores */
-    bool deterministic;         /* no choice of algorithm by timing */
-    const char *const *layers;  /* target layers by name (see bcam_inspect); layer_count 0: the default layer */
+    bcam_precision precision; /* AUTO: fp32 on the CPU, tf32 on CUDA */
+    int batch; /* N, photos computed at once; 0: chosen from the machine. A model whose batch cannot be lifted runs at 1 */
+    int threads;               /* total; 0: all cores */
+    bool deterministic;        /* no choice of algorithm by timing */
+    const char *const *layers; /* target layers by name (see bcam_inspect); layer_count 0: the default layer */
     int layer_count;
     const char *const *methods; /* "gradcam", "hirescam"; method_count 0: "gradcam" */
     int method_count;
-    int classes;                /* K, classes explained per photo; 0: 1 */
+    int classes; /* K, classes explained per photo; 0: 1 */
     bcam_map_size map_size;
-    bcam_dtype map_dtype;       /* BCAM_F32, BCAM_F16 or BCAM_U8 */
+    bcam_dtype map_dtype; /* BCAM_F32, BCAM_F16 or BCAM_U8 */
     bcam_activation activation;
-    bool signed_maps;           /* keep what ReLU would cut off (as Captum does by default) */
-    const char *preprocess;     /* a preset's name or a JSON file, see docs/preprocessing.md; NULL: beside the model, or "torchvision" */
-    bcam_log_fn log;            /* NULL: silent */
+    bool signed_maps; /* keep what ReLU would cut off (as Captum does by default) */
+    const char *
+        preprocess; /* a preset's name or a JSON file, see docs/preprocessing.md; NULL: beside the model, or "torchvision" */
+    bcam_log_fn log; /* NULL: silent */
     void *log_data;
 } bcam_engine_options;
 
@@ -140,20 +144,22 @@ typedef struct bcam_engine_options {
 
 /** The main job: every photo explained, everything written into one folder. Every field's zero is its default. */
 typedef struct bcam_run_options {
-    const char *model;          /* ONNX file; required */
-    const char *const *images;  /* folders (searched in depth), files, .csv/.txt lists; at least one */
+    const char *model;         /* ONNX file; required */
+    const char *const *images; /* folders (searched in depth), files, .csv/.txt lists; at least one */
     int image_count;
-    const char *out_dir;        /* required; made if absent, refused if it exists unless `overwrite` */
-    const char *const *targets; /* which classes: "top1", "topK" (K a number), "label", a class name or number, a CSV file; the union of all;
+    const char *out_dir; /* required; made if absent, refused if it exists unless `overwrite` */
+    const char *const *
+        targets; /* which classes: "top1", "topK" (K a number), "label", a class name or number, a CSV file; the union of all;
                                    target_count 0: "top1" */
     int target_count;
-    const char *names;          /* file of class names, one a line, in the model's order; NULL: names.txt beside the model, or numbers */
+    const char *
+        names; /* file of class names, one a line, in the model's order; NULL: names.txt beside the model, or numbers */
     bcam_engine_options engine; /* engine.classes is set by the run from `targets` */
     bool exif;                  /* apply EXIF orientation (PIL and torchvision do not) */
     bool overlay;               /* write a JPEG overlay per map */
-    bool overwrite;             /* replace an earlier run in out_dir; a folder that is not a run of batchcam is never touched */
-    int64_t limit;              /* stop after so many photos; 0: all */
-    int64_t max_pixels;         /* larger photos are a row `too_large`; 0: 89478485, Pillow's limit */
+    bool overwrite;     /* replace an earlier run in out_dir; a folder that is not a run of batchcam is never touched */
+    int64_t limit;      /* stop after so many photos; 0: all */
+    int64_t max_pixels; /* larger photos are a row `too_large`; 0: 89478485, Pillow's limit */
 } bcam_run_options;
 
 /** How far a run is. `total` is -1 while the photos are still being listed. */
@@ -169,20 +175,20 @@ typedef bool (*bcam_progress_fn)(void *data, const bcam_progress *progress);
 
 /** What a run came to. */
 typedef struct bcam_run_summary {
-    int64_t images;                                                                /* rows written */
-    int64_t ok, missing, unreadable, unsupported, too_large, no_label;             /* by outcome; they add up to `images` */
-    int64_t maps, maps_all_zero, maps_constant, maps_not_finite;                   /* maps written, and those that are not plain "ok" */
-    int64_t left_out;                                                              /* files in folders that were not photos, hidden, or loops */
-    double seconds;                                                                /* photos only, without loading the model */
-    double labelled_accuracy;                                                      /* top-1 over labelled photos; NAN where there is no label */
-    char default_layer[256];                                                       /* the first target layer */
+    int64_t images;                                                    /* rows written */
+    int64_t ok, missing, unreadable, unsupported, too_large, no_label; /* by outcome; they add up to `images` */
+    int64_t maps, maps_all_zero, maps_constant, maps_not_finite; /* maps written, and those that are not plain "ok" */
+    int64_t left_out;         /* files in folders that were not photos, hidden, or loops */
+    double seconds;           /* photos only, without loading the model */
+    double labelled_accuracy; /* top-1 over labelled photos; NAN where there is no label */
+    char default_layer[256];  /* the first target layer */
     char device[128];
 } bcam_run_summary;
 
 /** Explains every photo. Errors: any of the list above; a photo that cannot be read is a row with its outcome, never an error.
  *  `summary` and `err` may be NULL. */
-BCAM_API bcam_status bcam_run(const bcam_run_options *options, bcam_progress_fn progress, void *progress_data, bcam_run_summary *summary,
-                              bcam_error *err);
+BCAM_API bcam_status bcam_run(const bcam_run_options *options, bcam_progress_fn progress, void *progress_data,
+                              bcam_run_summary *summary, bcam_error *err);
 
 /* ---- 4. An engine ------------------------------------------------------------------------------------------------------------------ */
 
@@ -195,112 +201,135 @@ typedef struct bcam_engine_info {
     int class_count;             /* M, logits per photo */
     int classes;                 /* K, classes explained per photo */
     int layer_count, method_count;
-    int map_height, map_width;   /* of the maps of layer 0, as bcam_engine_map gives them */
-    const char *device;          /* "cpu (oneDNN 2.6.3, 2 threads)" */
-    bcam_activation activation;  /* resolved */
+    int map_height, map_width;  /* of the maps of layer 0, as bcam_engine_map gives them */
+    const char *device;         /* "cpu (oneDNN 2.6.3, 2 threads)" */
+    bcam_activation activation; /* resolved */
 } bcam_engine_info;
 
 /** One target layer of an engine. `tensor` is the ONNX tensor it stands for; `note` says what its name means where that is not plain (a batch
  *  norm folded into it by the exporter, the default's reason), else "". */
 typedef struct bcam_layer_info {
     const char *name, *tensor, *note;
-    int channels, height, width;   /* C, h, w of its activations */
-    bool constant_gradient;        /* g does not depend on the photo: computed once, no backward pass */
+    int channels, height, width; /* C, h, w of its activations */
+    bool constant_gradient;      /* g does not depend on the photo: computed once, no backward pass */
 } bcam_layer_info;
 
 /** Opens a model. On failure *out is NULL. Everything is allocated here: bcam_engine_compute allocates nothing. */
-BCAM_API bcam_status bcam_engine_open(const char *model, const bcam_engine_options *options, bcam_engine **out, bcam_error *err);
+BCAM_API bcam_status bcam_engine_open(const char *model, const bcam_engine_options *options, bcam_engine **out,
+                                      bcam_error *err);
 /** Closes; accepts NULL and sets *engine to NULL. */
 BCAM_API void bcam_engine_close(bcam_engine **engine);
 BCAM_API bcam_status bcam_engine_get_info(const bcam_engine *engine, bcam_engine_info *info, bcam_error *err);
-BCAM_API bcam_status bcam_engine_get_layer(const bcam_engine *engine, int layer, bcam_layer_info *info, bcam_error *err);
+BCAM_API bcam_status bcam_engine_get_layer(const bcam_engine *engine, int layer, bcam_layer_info *info,
+                                           bcam_error *err);
 
-#define BCAM_CLASS_NONE (-1)            /* nothing to explain in this place */
-#define BCAM_CLASS_RANK(r) (-2 - (r))   /* the class of rank r, 0 = highest logit */
+#define BCAM_CLASS_NONE (-1)          /* nothing to explain in this place */
+#define BCAM_CLASS_RANK(r) (-2 - (r)) /* the class of rank r, 0 = highest logit */
 
 /** A batch. Give either `pixels` or `input`, never both. */
 typedef struct bcam_batch {
-    int count;               /* photos, 1 … N; fewer than N are padded inside, so a map never depends on its neighbours */
-    const uint8_t *pixels;   /* (count, H, W, 3) RGB bytes of the network's input size; normalised by the preset inside */
-    const float *input;      /* the model's input as it is, in the model's own layout: (count, C, H, W) or (count, H, W, C) */
-    const int32_t *classes;  /* (count, K): class ids, BCAM_CLASS_RANK(r) or BCAM_CLASS_NONE; a class named twice for a photo is
+    int count; /* photos, 1 … N; fewer than N are padded inside, so a map never depends on its neighbours */
+    const uint8_t *pixels; /* (count, H, W, 3) RGB bytes of the network's input size; normalised by the preset inside */
+    const float
+        *input; /* the model's input as it is, in the model's own layout: (count, C, H, W) or (count, H, W, C) */
+    const int32_t
+        *classes; /* (count, K): class ids, BCAM_CLASS_RANK(r) or BCAM_CLASS_NONE; a class named twice for a photo is
                                 explained once; NULL: ranks 0 … K-1 */
 } bcam_batch;
 
 /** Computes logits and maps of a batch. Results stay readable until the next call on this engine. Errors: E_ARGUMENT, E_CLASS, E_DEVICE. */
 BCAM_API bcam_status bcam_engine_compute(bcam_engine *engine, const bcam_batch *batch, bcam_error *err);
 
-typedef enum bcam_map_outcome { BCAM_MAP_NONE = 0, BCAM_MAP_OK, BCAM_MAP_ALL_ZERO, BCAM_MAP_CONSTANT, BCAM_MAP_NOT_FINITE } bcam_map_outcome;
+typedef enum bcam_map_outcome {
+    BCAM_MAP_NONE = 0,
+    BCAM_MAP_OK,
+    BCAM_MAP_ALL_ZERO,
+    BCAM_MAP_CONSTANT,
+    BCAM_MAP_NOT_FINITE
+} bcam_map_outcome;
 
 /** One map. `data` is (height, width) of `dtype`, owned by the engine until its next call. */
 typedef struct bcam_map {
-    bcam_map_outcome outcome; /* NONE: no class in this place; ALL_ZERO: raw_max <= 0; CONSTANT: raw_min == raw_max > 0 */
-    int class_id;             /* -1 where outcome is NONE */
+    bcam_map_outcome
+        outcome;  /* NONE: no class in this place; ALL_ZERO: raw_max <= 0; CONSTANT: raw_min == raw_max > 0 */
+    int class_id; /* -1 where outcome is NONE */
     float logit, probability;
-    float raw_min, raw_max;   /* range before ReLU, at the target layer's resolution */
+    float raw_min, raw_max; /* range before ReLU, at the target layer's resolution */
     int height, width;
     bcam_dtype dtype;
     const void *data;
 } bcam_map;
 
 /** The map of photo n (0 … count-1), place k (0 … K-1) of its classes, layer and method (indices into the options). */
-BCAM_API bcam_status bcam_engine_map(const bcam_engine *engine, int layer, int method, int n, int k, bcam_map *map, bcam_error *err);
+BCAM_API bcam_status bcam_engine_map(const bcam_engine *engine, int layer, int method, int n, int k, bcam_map *map,
+                                     bcam_error *err);
 
 /** Logits of the last batch, (count, M), owned by the engine. */
 BCAM_API const float *bcam_engine_logits(const bcam_engine *engine);
 
 typedef enum bcam_tensor_kind {
     BCAM_TENSOR_ACTIVATIONS, /* A (N,C,h,w) */
-    BCAM_TENSOR_GRADIENTS,   /* g (K,N,C,h,w), k slowest; not there where the layer's gradient is constant (E_UNSUPPORTED) */
-    BCAM_TENSOR_WEIGHTS,     /* w (K,N,C), Grad-CAM's channel weights */
-    BCAM_TENSOR_RAW          /* the map before upsampling (K,N,h,w), after ReLU unless signed_maps */
+    BCAM_TENSOR_GRADIENTS, /* g (K,N,C,h,w), k slowest; not there where the layer's gradient is constant (E_UNSUPPORTED) */
+    BCAM_TENSOR_WEIGHTS, /* w (K,N,C), Grad-CAM's channel weights */
+    BCAM_TENSOR_RAW      /* the map before upsampling (K,N,h,w), after ReLU unless signed_maps */
 } bcam_tensor_kind;
 
 /** Copies what lies behind the maps of the last batch, dense and row-major, as float. `capacity` is in elements; *count receives how many
  *  there are (also when capacity is too small: E_ARGUMENT). `method` matters for RAW only. */
-BCAM_API bcam_status bcam_engine_read(bcam_engine *engine, bcam_tensor_kind kind, int layer, int method, float *out, size_t capacity,
-                                      size_t *count, bcam_error *err);
+BCAM_API bcam_status bcam_engine_read(bcam_engine *engine, bcam_tensor_kind kind, int layer, int method, float *out,
+                                      size_t capacity, size_t *count, bcam_error *err);
 
 /* ---- 5. Looking at a model ---------------------------------------------------------------------------------------------------------- */
 
 typedef struct bcam_inspection bcam_inspection;
 
 typedef struct bcam_model_info {
-    const char *path, *producer, *sha256;  /* sha256: 64 hexadecimal digits */
+    const char *path, *producer, *sha256; /* sha256: 64 hexadecimal digits */
     int64_t bytes;
     int opset;
-    const char *input, *output;            /* tensor names */
+    const char *input, *output; /* tensor names */
     int height, width, channels, class_count;
-    bool nhwc;                             /* the input is (N,H,W,C) */
-    bool batch_lifted, batch_fixed;        /* a fixed batch of 1 was lifted; the batch cannot be changed (then 1) */
-    const char *batch_note;                /* why, where fixed */
-    bcam_activation activation;            /* what the model ends with */
+    bool nhwc;                      /* the input is (N,H,W,C) */
+    bool batch_lifted, batch_fixed; /* a fixed batch of 1 was lifted; the batch cannot be changed (then 1) */
+    const char *batch_note;         /* why, where fixed */
+    bcam_activation activation;     /* what the model ends with */
     int64_t parameters;
-    double forward_gflop;                  /* per photo, 2 x multiply-adds of convolutions and products */
+    double forward_gflop; /* per photo, 2 x multiply-adds of convolutions and products */
     int operator_count, layer_count, unsupported_count;
-    int default_layer;                     /* index into the layers; -1: none */
+    int default_layer; /* index into the layers; -1: none */
 } bcam_model_info;
 
-typedef struct bcam_operator_info { const char *type; int count; bool supported; } bcam_operator_info;
+typedef struct bcam_operator_info {
+    const char *type;
+    int count;
+    bool supported;
+} bcam_operator_info;
 
 typedef struct bcam_candidate_info {
-    const char *name, *tensor, *type;      /* a name that --layer takes; the tensor; the operator that makes it */
+    const char *name, *tensor, *type; /* a name that --layer takes; the tensor; the operator that makes it */
     int channels, height, width;
     bool is_default;
     bool constant_gradient;
-    double backward_gflop;                 /* per photo and class, from the score to this layer */
+    double backward_gflop; /* per photo and class, from the score to this layer */
     const char *note;
 } bcam_candidate_info;
 
-typedef struct bcam_unsupported_info { const char *node, *type; int opset; const char *reason; } bcam_unsupported_info;
+typedef struct bcam_unsupported_info {
+    const char *node, *type;
+    int opset;
+    const char *reason;
+} bcam_unsupported_info;
 
 /** Reads a model and says what batchcam makes of it. A model with unsupported operators is still listed (unsupported_count > 0). */
 BCAM_API bcam_status bcam_inspect(const char *model, bcam_inspection **out, bcam_error *err);
 BCAM_API void bcam_inspection_close(bcam_inspection **inspection);
 BCAM_API const bcam_model_info *bcam_inspection_model(const bcam_inspection *inspection);
-BCAM_API const bcam_operator_info *bcam_inspection_operator(const bcam_inspection *inspection, int index);       /* NULL past the end */
-BCAM_API const bcam_candidate_info *bcam_inspection_layer(const bcam_inspection *inspection, int index);         /* NULL past the end */
-BCAM_API const bcam_unsupported_info *bcam_inspection_unsupported(const bcam_inspection *inspection, int index); /* NULL past the end */
+BCAM_API const bcam_operator_info *bcam_inspection_operator(const bcam_inspection *inspection,
+                                                            int index); /* NULL past the end */
+BCAM_API const bcam_candidate_info *bcam_inspection_layer(const bcam_inspection *inspection,
+                                                          int index); /* NULL past the end */
+BCAM_API const bcam_unsupported_info *bcam_inspection_unsupported(const bcam_inspection *inspection,
+                                                                  int index); /* NULL past the end */
 
 /* ---- 6. Checking a machine ------------------------------------------------------------------------------------------------------------ */
 
@@ -316,7 +345,8 @@ typedef void (*bcam_selftest_fn)(void *data, const bcam_selftest_row *row);
 
 /** Runs every verb's case table on `device` (NULL: "auto") against the plain C reference, a row a verb. `seed` 0: from the clock; the seed
  *  used is returned in *seed. Returns E_DEVICE where a case failed. */
-BCAM_API bcam_status bcam_selftest(const char *device, uint64_t *seed, bcam_selftest_fn row, void *data, bcam_error *err);
+BCAM_API bcam_status bcam_selftest(const char *device, uint64_t *seed, bcam_selftest_fn row, void *data,
+                                   bcam_error *err);
 
 #ifdef __cplusplus
 }

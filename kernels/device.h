@@ -27,18 +27,20 @@ namespace bcam {
 #define BCAM_DYNAMIC_SHARED(T, name)                                                                                   \
     extern __shared__ __align__(16) unsigned char bcam_dynamic_shared[];                                               \
     T *name = reinterpret_cast<T *>(bcam_dynamic_shared)
-template <auto Kernel, typename Args> cudaError_t launch(int64_t blocks, int threads, size_t shared, cudaStream_t stream, Args args)
+template <auto Kernel, typename Args>
+cudaError_t launch(int64_t blocks, int threads, size_t shared, cudaStream_t stream, Args args)
 {
     void *list[] = {&args};
-    return cudaLaunchKernel(reinterpret_cast<const void *>(Kernel), dim3((unsigned)blocks), dim3((unsigned)threads), list,
-                            shared, stream);
+    return cudaLaunchKernel(reinterpret_cast<const void *>(Kernel), dim3((unsigned)blocks), dim3((unsigned)threads),
+                            list, shared, stream);
 }
 #else
 #define BCAM_SHARED(T, name, n)                                                                                        \
     static char name##_key;                                                                                            \
     T(&name)[n] = *static_cast<T(*)[n]>(cuemu::shared_memory(&name##_key, sizeof(T[n])))
 #define BCAM_DYNAMIC_SHARED(T, name) T *name = static_cast<T *>(cuemu::dynamic_shared_memory())
-template <auto Kernel, typename Args> cudaError_t launch(int64_t blocks, int threads, size_t shared, cudaStream_t stream, Args args)
+template <auto Kernel, typename Args>
+cudaError_t launch(int64_t blocks, int threads, size_t shared, cudaStream_t stream, Args args)
 {
     return cuemu::Enrolled<Kernel>::launch(dim3((unsigned)blocks), dim3((unsigned)threads), shared, stream, args);
 }
@@ -77,14 +79,32 @@ __device__ inline int64_t stride_of_grid()
 using half = __half;
 using bf16 = __nv_bfloat16;
 
-__host__ __device__ inline float to_float(float v) { return v; }
-__host__ __device__ inline float to_float(half v) { return __half2float(v); }
-__host__ __device__ inline float to_float(bf16 v) { return __bfloat162float(v); }
+__host__ __device__ inline float to_float(float v)
+{
+    return v;
+}
+__host__ __device__ inline float to_float(half v)
+{
+    return __half2float(v);
+}
+__host__ __device__ inline float to_float(bf16 v)
+{
+    return __bfloat162float(v);
+}
 
 template <typename T> __host__ __device__ T from_float(float v);
-template <> __host__ __device__ inline float from_float<float>(float v) { return v; }
-template <> __host__ __device__ inline half from_float<half>(float v) { return __float2half_rn(v); }
-template <> __host__ __device__ inline bf16 from_float<bf16>(float v) { return __float2bfloat16_rn(v); }
+template <> __host__ __device__ inline float from_float<float>(float v)
+{
+    return v;
+}
+template <> __host__ __device__ inline half from_float<half>(float v)
+{
+    return __float2half_rn(v);
+}
+template <> __host__ __device__ inline bf16 from_float<bf16>(float v)
+{
+    return __float2bfloat16_rn(v);
+}
 
 template <typename T> struct Type {
     using type = T;
@@ -123,7 +143,9 @@ template <typename T, int V> __device__ __forceinline__ Floats<V> load(const T *
     Floats<V> f;
     if constexpr (sizeof(T) * V <= 16 && V > 1) {
         static_assert(sizeof(T) * V == 16 || sizeof(T) * V == 8 || sizeof(T) * V == 4, "loads are of 4, 8 or 16 bytes");
-        using Word = typename std::conditional<sizeof(T) * V == 16, uint4, typename std::conditional<sizeof(T) * V == 8, uint2, unsigned>::type>::type;
+        using Word =
+            typename std::conditional<sizeof(T) * V == 16, uint4,
+                                      typename std::conditional<sizeof(T) * V == 8, uint2, unsigned>::type>::type;
         const Word raw = __ldg(reinterpret_cast<const Word *>(p));
         const T *items = reinterpret_cast<const T *>(&raw);
 #pragma unroll
@@ -187,7 +209,8 @@ struct Divider {
         while (d < (int64_t)1 << 31 && (int64_t)1 << v.shift < d)
             v.shift++;
         if (d < (int64_t)1 << 31)
-            v.multiplier = (unsigned)((((uint64_t)1 << 32) * (((uint64_t)1 << v.shift) - (uint64_t)d)) / (uint64_t)d + 1);
+            v.multiplier =
+                (unsigned)((((uint64_t)1 << 32) * (((uint64_t)1 << v.shift) - (uint64_t)d)) / (uint64_t)d + 1);
         return v;
     }
     __device__ __forceinline__ unsigned narrow(unsigned n) const
@@ -238,7 +261,10 @@ struct View {
 
 inline size_t bytes_of(bcam_dtype dtype)
 {
-    return dtype == BCAM_U8 ? 1 : dtype == BCAM_F16 || dtype == BCAM_BF16 ? 2 : dtype == BCAM_F64 || dtype == BCAM_I64 ? 8 : 4;
+    return dtype == BCAM_U8                          ? 1
+           : dtype == BCAM_F16 || dtype == BCAM_BF16 ? 2
+           : dtype == BCAM_F64 || dtype == BCAM_I64  ? 8
+                                                     : 4;
 }
 
 inline View view_of(const bcam_tensor *t)
@@ -275,13 +301,13 @@ template <int Ops> Box<Ops> box_of(int rank, const int64_t *dim, const View (&vi
     Box<Ops> box = {};
     int order[BCAM_MAX_RANK], used = 0;
     auto slower = [&](int a, int b) { /* a stands before b */
-        for (int i = 0; i < Ops; i++) {
-            int64_t x = views[i].stride[a] < 0 ? -views[i].stride[a] : views[i].stride[a];
-            int64_t y = views[i].stride[b] < 0 ? -views[i].stride[b] : views[i].stride[b];
-            if (x != y && x != 0 && y != 0)
-                return x > y;
-        }
-        return a < b;
+                                      for (int i = 0; i < Ops; i++) {
+                                          int64_t x = views[i].stride[a] < 0 ? -views[i].stride[a] : views[i].stride[a];
+                                          int64_t y = views[i].stride[b] < 0 ? -views[i].stride[b] : views[i].stride[b];
+                                          if (x != y && x != 0 && y != 0)
+                                              return x > y;
+                                      }
+                                      return a < b;
     };
     for (int a = 0; a < rank; a++)
         if (dim[a] != 1) {
@@ -398,7 +424,8 @@ __device__ inline float sum_of_block(float v, float *part)
 /* ---- between the files ---- */
 
 /** reduce.cu: out = sum of x over the axes of a box along which `out` is repeated. Both are of the real type `dtype`. */
-cudaError_t fold_sum(int rank, const int64_t *dim, const View &out, const View &x, bcam_dtype dtype, cudaStream_t stream);
+cudaError_t fold_sum(int rank, const int64_t *dim, const View &out, const View &x, bcam_dtype dtype,
+                     cudaStream_t stream);
 
 } // namespace bcam
 

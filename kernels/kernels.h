@@ -35,8 +35,8 @@ extern const bcam_kernel_fn bcam_kernels[BCAM_VERB_COUNT];
 size_t bcam_kernel_scratch(const bcam_kernel_call *call);
 
 /** Epilogue of a CONV or GEMM that the library call could not fuse: out = act(out + bias[c] + residual), in place; bias, residual may be NULL. */
-cudaError_t bcam_kernel_epilogue(const bcam_tensor *out, const bcam_tensor *bias, const bcam_tensor *residual, const bcam_unary_attr *act,
-                                 cudaStream_t stream);
+cudaError_t bcam_kernel_epilogue(const bcam_tensor *out, const bcam_tensor *bias, const bcam_tensor *residual,
+                                 const bcam_unary_attr *act, cudaStream_t stream);
 
 /** out = in with another type and layout, any strides: host layout to device layout and back. */
 cudaError_t bcam_kernel_convert(const bcam_tensor *in, const bcam_tensor *out, cudaStream_t stream);

@@ -69,8 +69,9 @@ static inline int golden_rows(const char *folder, golden_row *rows, int most)
     cr_assert(file && fgets(line, sizeof line, file), "cannot read %s", path);
     while (count < most && fgets(line, sizeof line, file)) {
         golden_row *r = &rows[count++];
-        int fields = sscanf(line, "%255[^\t]\t%255[^\t]\t%15[^\t]\t%255[^\t]\t%lf\t%lf\t%lf\t%lf\t%lf", r->layer, r->tensor, r->prefix, classes, &r->logits,
-                            &r->activations, &r->gradients, &r->weights, &r->map);
+        int fields =
+            sscanf(line, "%255[^\t]\t%255[^\t]\t%15[^\t]\t%255[^\t]\t%lf\t%lf\t%lf\t%lf\t%lf", r->layer, r->tensor,
+                   r->prefix, classes, &r->logits, &r->activations, &r->gradients, &r->weights, &r->map);
         cr_assert_eq(fields, 9, "%s: %s", path, line);
         int n = 0;
         for (char *c = strtok(classes, ","); c; c = strtok(NULL, ","))
@@ -95,7 +96,8 @@ static inline double golden_error(const float *a, const double *b, size_t count)
 }
 
 /* The bound of docs/testing.md: 4 times PyTorch's own float32 error, plus 1e-6. Prints and counts, so that one run shows all that differ. */
-static inline int golden_expect(const char *what, const char *layer, const float *a, const double *b, size_t count, double own)
+static inline int golden_expect(const char *what, const char *layer, const float *a, const double *b, size_t count,
+                                double own)
 {
     double error = golden_error(a, b, count), bound = 4 * own + 1e-6;
     if (error <= bound)

@@ -129,7 +129,8 @@ static inline uint8_t *fix_scene(uint64_t seed, int width, int height) // (heigh
     for (int i = 0; i < width * height * 3; i++) {
         int c = i % 3, x = i / 3 % width, y = i / 3 / width;
         bool block = x >= left && x < left + width / 3 && y >= top && y < top + height / 3;
-        rgb[i] = block ? (uint8_t)(250 - 80 * ((c + (int)seed) % 3)) : (uint8_t)(128 + 100 * sin(phase[c] + 5.0 * x / width + 4.0 * y / height));
+        rgb[i] = block ? (uint8_t)(250 - 80 * ((c + (int)seed) % 3))
+                       : (uint8_t)(128 + 100 * sin(phase[c] + 5.0 * x / width + 4.0 * y / height));
     }
     return rgb;
 }
@@ -147,7 +148,8 @@ static inline void fix_jpeg(const char *path, uint64_t seed, int width, int heig
 static inline void fix_png(const char *path, uint64_t seed, int width, int height)
 {
     uint8_t *rgb = fix_scene(seed, width, height);
-    png_image image = {.version = PNG_IMAGE_VERSION, .width = (unsigned)width, .height = (unsigned)height, .format = PNG_FORMAT_RGB};
+    png_image image = {
+        .version = PNG_IMAGE_VERSION, .width = (unsigned)width, .height = (unsigned)height, .format = PNG_FORMAT_RGB};
     fix_write(path, "", 0); /* makes the folders */
     cr_assert(png_image_write_to_file(&image, path, 0, rgb, 0, NULL), "%s", image.message);
     free(rgb);
@@ -223,7 +225,8 @@ static inline bytes fix_node(const char *type, const char *name, const char *inp
 }
 
 /** Numbers around `middle`, spread like one over the root of what is added up. */
-static inline void fix_put_weights(bytes *graph, const char *name, int rank, const int64_t *dim, double middle, uint64_t *state)
+static inline void fix_put_weights(bytes *graph, const char *name, int rank, const int64_t *dim, double middle,
+                                   uint64_t *state)
 {
     bytes tensor = {0};
     int64_t count = 1, terms = 1;
@@ -242,7 +245,8 @@ static inline void fix_put_weights(bytes *graph, const char *name, int rank, con
     put_message(graph, 5, tensor);
 }
 
-static inline void fix_put_conv(bytes *graph, int index, const char *input, const int64_t *dim, int64_t stride, uint64_t *state)
+static inline void fix_put_conv(bytes *graph, int index, const char *input, const int64_t *dim, int64_t stride,
+                                uint64_t *state)
 {
     const int64_t ones[4] = {1, 1, 1, 1}, kernel[2] = {3, 3}, strides[2] = {stride, stride};
     bytes conv = fix_node("Conv", fix_text("conv%d", index), fix_text("%s w%d b%d", input, index, index));
@@ -255,7 +259,8 @@ static inline void fix_put_conv(bytes *graph, int index, const char *input, cons
     fix_put_weights(graph, fix_text("b%d", index), 1, dim, 0, state);
 }
 
-static inline void fix_put_gemm(bytes *graph, const char *name, const char *input, int64_t out, int64_t in, uint64_t *state)
+static inline void fix_put_gemm(bytes *graph, const char *name, const char *input, int64_t out, int64_t in,
+                                uint64_t *state)
 {
     const int64_t dim[2] = {out, in};
     bytes gemm = fix_node("Gemm", name, fix_text("%s w_%s b_%s", input, name, name));
@@ -341,7 +346,8 @@ static inline float *fix_tensor(bcam_engine *engine, bcam_tensor_kind kind, int 
 {
     bcam_error err;
     size_t again = 0;
-    cr_assert_eq(bcam_engine_read(engine, kind, layer, method, NULL, 0, count, &err), BCAM_E_ARGUMENT, "%s", err.message);
+    cr_assert_eq(bcam_engine_read(engine, kind, layer, method, NULL, 0, count, &err), BCAM_E_ARGUMENT, "%s",
+                 err.message);
     float *data = malloc((*count + 1) * sizeof *data);
     data[*count] = 12345.5f;
     cr_assert_eq(bcam_engine_read(engine, kind, layer, method, data, *count, &again, &err), BCAM_OK, "%s", err.message);
@@ -385,12 +391,15 @@ static inline fix_job *fix_open(int classes, bool hidden)
     snprintf(job.names, sizeof job.names, "%s/names.txt", job.root);
     snprintf(job.csv, sizeof job.csv, "%s/t.csv", job.root);
     fix_model(job.model, classes, hidden);
-    fix_write_text(fix_text("%s/model/preprocess.json", job.root),
-                   "{\"size\": [12, 10], \"resize\": \"squash\", \"crop\": \"none\", \"mean\": [0.5, 0.5, 0.5], \"std\": [0.25, 0.25, 0.25]}");
+    fix_write_text(
+        fix_text("%s/model/preprocess.json", job.root),
+        "{\"size\": [12, 10], \"resize\": \"squash\", \"crop\": \"none\", \"mean\": [0.5, 0.5, 0.5], \"std\": [0.25, 0.25, 0.25]}");
     cr_assert_eq(mkdir(job.photos, 0777), 0);
     job.images[0] = job.photos;
-    job.options = (bcam_run_options){.model = job.model, .images = job.images, .image_count = 1, .out_dir = job.out, .targets = job.targets};
-    job.options.engine = (bcam_engine_options){.threads = 2, .batch = 4, .layers = job.layers, .methods = job.methods, .log = fix_log};
+    job.options = (bcam_run_options){
+        .model = job.model, .images = job.images, .image_count = 1, .out_dir = job.out, .targets = job.targets};
+    job.options.engine =
+        (bcam_engine_options){.threads = 2, .batch = 4, .layers = job.layers, .methods = job.methods, .log = fix_log};
     return &job;
 }
 
@@ -438,14 +447,16 @@ static inline const char *fix_rows(const char *dir, const char *sql)
     size_t used = 0;
     sqlite3 *db = NULL;
     sqlite3_stmt *statement = NULL;
-    cr_assert_eq(sqlite3_open_v2(fix_text("%s/index.sqlite", dir), &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK, "%s", dir);
+    cr_assert_eq(sqlite3_open_v2(fix_text("%s/index.sqlite", dir), &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK, "%s",
+                 dir);
     cr_assert_eq(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK, "%s: %s", sql, sqlite3_errmsg(db));
     int result;
     *text = '\0';
     while ((result = sqlite3_step(statement)) == SQLITE_ROW)
         for (int i = 0, n = sqlite3_column_count(statement); i < n; i++) {
             const char *cell = (const char *)sqlite3_column_text(statement, i);
-            used += (size_t)snprintf(text + used, sizeof texts[0] - used, "%s%s", cell ? cell : "NULL", i + 1 < n ? "|" : "\n");
+            used += (size_t)snprintf(text + used, sizeof texts[0] - used, "%s%s", cell ? cell : "NULL",
+                                     i + 1 < n ? "|" : "\n");
             cr_assert_lt(used, sizeof texts[0]);
         }
     cr_assert_eq(result, SQLITE_DONE, "%s: %s", sql, sqlite3_errmsg(db));
@@ -478,19 +489,22 @@ static inline void fix_run(fix_job *job)
                   {"maps WHERE outcome = 'constant'", s->maps_constant},
                   {"maps WHERE outcome = 'not_finite'", s->maps_not_finite}};
     for (size_t i = 0; i < BCAM_COUNT(counts); i++)
-        cr_assert_eq(atoll(fix_rows(job->options.out_dir, fix_text("SELECT count(*) FROM %s", counts[i].what))), counts[i].count, "%s", counts[i].what);
+        cr_assert_eq(atoll(fix_rows(job->options.out_dir, fix_text("SELECT count(*) FROM %s", counts[i].what))),
+                     counts[i].count, "%s", counts[i].what);
 }
 
 /** Everything of two runs that must not differ: rows, and the bytes of the maps they name. */
 static inline void fix_expect_same_runs(const char *a, const char *b)
 {
-    static const char *const tables[] = {"SELECT * FROM images", "SELECT * FROM predictions", "SELECT * FROM classes", "SELECT * FROM maps"};
+    static const char *const tables[] = {"SELECT * FROM images", "SELECT * FROM predictions", "SELECT * FROM classes",
+                                         "SELECT * FROM maps"};
     for (size_t i = 0; i < BCAM_COUNT(tables); i++)
         cr_assert_str_eq(fix_rows(a, tables[i]), fix_rows(b, tables[i]), "%s", tables[i]);
     char *files = strdup(fix_rows(a, "SELECT DISTINCT file FROM maps"));
     for (char *name = strtok(files, "\n"); name; name = strtok(NULL, "\n")) {
         size_t bytes_a, bytes_b;
-        char *data_a = fix_read(fix_text("%s/%s", a, name), &bytes_a), *data_b = fix_read(fix_text("%s/%s", b, name), &bytes_b);
+        char *data_a = fix_read(fix_text("%s/%s", a, name), &bytes_a),
+             *data_b = fix_read(fix_text("%s/%s", b, name), &bytes_b);
         cr_assert(bytes_a == bytes_b && memcmp(data_a, data_b, bytes_a) == 0, "%s differs", name);
         free(data_a);
         free(data_b);
@@ -514,12 +528,13 @@ static inline const char *fix_field(const cJSON *json, const char *path)
     while (json && *path) {
         size_t length = strcspn(path, ".");
         const char *name = fix_text("%.*s", (int)length, path);
-        json = cJSON_IsArray(json) ? cJSON_GetArrayItem(json, atoi(name)) : cJSON_GetObjectItemCaseSensitive(json, name);
+        json =
+            cJSON_IsArray(json) ? cJSON_GetArrayItem(json, atoi(name)) : cJSON_GetObjectItemCaseSensitive(json, name);
         path += length + (path[length] == '.');
     }
     if (!json)
         return "";
-    return cJSON_IsString(json) ? fix_text("%s", json->valuestring)
+    return cJSON_IsString(json)   ? fix_text("%s", json->valuestring)
            : cJSON_IsNumber(json) ? fix_text("%.9g", json->valuedouble)
            : cJSON_IsBool(json)   ? cJSON_IsTrue(json) ? "true" : "false"
                                   : "?";

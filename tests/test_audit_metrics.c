@@ -26,7 +26,8 @@ Test(metrics, average_drop)
 
 Test(metrics, curves)
 {
-    const double deletion[3] = {inserted(4), 1 - inserted(2), 1 - inserted(4)}, insertion[3] = {inserted(0), inserted(2), inserted(4)};
+    const double deletion[3] = {inserted(4), 1 - inserted(2), 1 - inserted(4)},
+                 insertion[3] = {inserted(0), inserted(2), inserted(4)};
     cr_assert_float_eq(deletion[1], 0.3, 1e-15);
     cr_assert_float_eq(insertion[1], 0.7, 1e-15);
     cr_assert_float_eq(bcam_curve_area(deletion, 3), 0.4, 1e-15);

@@ -460,7 +460,9 @@ Test(net_lower, what_a_backward_step_reads_is_a_barrier)
     const int64_t dim[2] = {2, 2};
     int target = value_named("a"), gradient, seed = bcam_plan_value(plan, "seed", BCAM_ROLE_INPUT, BCAM_F32, 2, dim);
     bool constant = true;
-    cr_assert_eq(bcam_plan_differentiate(plan, bcam_net_get_info(net)->logits_value, seed, &target, 1, true, &gradient, &constant, &err), BCAM_OK);
+    cr_assert_eq(bcam_plan_differentiate(plan, bcam_net_get_info(net)->logits_value, seed, &target, 1, true, &gradient,
+                                         &constant, &err),
+                 BCAM_OK);
     cr_assert_not(constant);
     plan->values[gradient].role = BCAM_ROLE_OUTPUT;
     passes(target);
@@ -539,6 +541,28 @@ Test(net_lower, axes_are_followed_through_transposes)
     cr_assert_eq(target.channels, 3);
     cr_assert_eq(bcam_net_target(net, NULL, &target, &err), BCAM_OK);
     cr_assert_str_eq(target.tensor, "again");
+    bcam_candidate *list = NULL;
+    size_t count = 0;
+    cr_assert_eq(bcam_net_candidates(net, &list, &count, &err), BCAM_OK);
+    cr_assert_eq(count, 2); /* c and again */
+    bcam_free(list);
+    done();
+}
+
+Test(net_lower, the_default_has_its_axes_in_order)
+{
+    bytes g = begin(0, 3, 4, 5); /* a head that averages (N,H,W,C) */
+    ones(&g, "w", "3,3,1,1");
+    ones(&g, "v", "3,2");
+    conv(&g, "conv", "x w", "c");
+    op(&g, "", "Transpose", "c", "last", "perm=0,2,3,1");
+    op(&g, "", "Relu", "last", "still", "");
+    op(&g, "", "ReduceMean", "still", "rows", "axes=1,2 keepdims=0");
+    op(&g, "", "MatMul", "rows v", "y", "");
+    opens(g, 2);
+    bcam_target target;
+    cr_assert_eq(bcam_net_target(net, NULL, &target, &err), BCAM_OK, "%s", err.message);
+    cr_assert_str_eq(target.tensor, "c");
     done();
 }
 
@@ -572,13 +596,13 @@ static void expect(const char *name, const char *tensor)
 Test(net_lower, names_mean_tensors_nodes_modules_and_weights)
 {
     opens(named_net(), 2);
-    expect("b1", "b1");             /* a tensor */
-    expect("/b/relu/Relu", "b2");   /* a node */
-    expect("a.conv1", "a1");        /* a module, read by two nodes */
-    expect("b", "b2");              /* the one tensor that leaves it */
-    expect("plain", "p");           /* by its weights */
-    expect("b.bn1", "b1");          /* folded into b.conv1 */
-    expect(NULL, "p");              /* the default */
+    expect("b1", "b1");           /* a tensor */
+    expect("/b/relu/Relu", "b2"); /* a node */
+    expect("a.conv1", "a1");      /* a module, read by two nodes */
+    expect("b", "b2");            /* the one tensor that leaves it */
+    expect("plain", "p");         /* by its weights */
+    expect("b.bn1", "b1");        /* folded into b.conv1 */
+    expect(NULL, "p");            /* the default */
     bcam_target target;
     cr_assert_eq(bcam_net_target(net, "b.bn1", &target, &err), BCAM_OK);
     cr_assert_not_null(strstr(target.note, "batch norm"));

@@ -29,7 +29,12 @@ static void run_photos(const char *photos, const char *out, bcam_run_summary *su
 {
     static const char *const target = "label";
     bcam_error err = {0};
-    bcam_run_options options = {.model = BCAM_SOURCE_DIR "/data/model.onnx", .images = &photos, .image_count = 1, .out_dir = out, .targets = &target, .target_count = 1};
+    bcam_run_options options = {.model = BCAM_SOURCE_DIR "/data/model.onnx",
+                                .images = &photos,
+                                .image_count = 1,
+                                .out_dir = out,
+                                .targets = &target,
+                                .target_count = 1};
     options.names = BCAM_SOURCE_DIR "/data/names.txt";
     cr_assert_eq(bcam_run(&options, NULL, NULL, summary, &err), BCAM_OK, "%s", err.message);
     cr_assert_eq(summary->ok, summary->images);
@@ -49,8 +54,13 @@ static int read_maps(const char *out, const char *class_name, map_row *rows)
     int count = 0;
     snprintf(path, sizeof path, "%s/index.sqlite", out);
     cr_assert_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    cr_assert_eq(sqlite3_prepare_v2(db, "SELECT images.path, maps.file, maps.row FROM images JOIN maps ON image_id = images.id JOIN classes ON classes.id = images.label "
-                                        "WHERE classes.name = ? AND maps.class = images.label AND maps.outcome = 'ok' ORDER BY images.path", -1, &query, NULL), SQLITE_OK);
+    cr_assert_eq(
+        sqlite3_prepare_v2(
+            db,
+            "SELECT images.path, maps.file, maps.row FROM images JOIN maps ON image_id = images.id JOIN classes ON classes.id = images.label "
+            "WHERE classes.name = ? AND maps.class = images.label AND maps.outcome = 'ok' ORDER BY images.path",
+            -1, &query, NULL),
+        SQLITE_OK);
     sqlite3_bind_text(query, 1, class_name, -1, SQLITE_STATIC);
     while (count < MOST && sqlite3_step(query) == SQLITE_ROW) {
         snprintf(rows[count].path, sizeof rows->path, "%s", (const char *)sqlite3_column_text(query, 0));
@@ -84,8 +94,13 @@ static double class_accuracy(const char *out, const char *class_name)
     sqlite3_stmt *query;
     snprintf(path, sizeof path, "%s/index.sqlite", out);
     cr_assert_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    cr_assert_eq(sqlite3_prepare_v2(db, "SELECT avg(predictions.class = images.label) FROM images JOIN predictions ON image_id = images.id AND rank = 0 JOIN classes ON classes.id = images.label "
-                                        "WHERE classes.name = ?", -1, &query, NULL), SQLITE_OK);
+    cr_assert_eq(
+        sqlite3_prepare_v2(
+            db,
+            "SELECT avg(predictions.class = images.label) FROM images JOIN predictions ON image_id = images.id AND rank = 0 JOIN classes ON classes.id = images.label "
+            "WHERE classes.name = ?",
+            -1, &query, NULL),
+        SQLITE_OK);
     sqlite3_bind_text(query, 1, class_name, -1, SQLITE_STATIC);
     cr_assert_eq(sqlite3_step(query), SQLITE_ROW);
     double accuracy = sqlite3_column_double(query, 0);
@@ -116,8 +131,9 @@ Test(demo, shortcut)
     for (int i = 0; i < controls; i++)
         control += maximum_is_inside(with, &rows[i], &boxes[i]);
     double tagged = class_accuracy(with, "yacht"), bare = class_accuracy(without, "yacht");
-    printf("maximum in the tag's box: yacht %d of %d, boat (same places) %d of %d; yachts right: %.1f%% with the tag, %.1f%% without\n", inside, count, control, controls,
-           100 * tagged, 100 * bare);
+    printf(
+        "maximum in the tag's box: yacht %d of %d, boat (same places) %d of %d; yachts right: %.1f%% with the tag, %.1f%% without\n",
+        inside, count, control, controls, 100 * tagged, 100 * bare);
     cr_expect_geq(inside, 0.8 * count);
     cr_expect_leq(control, 0.1 * controls);
     cr_expect_geq(tagged - bare, 0.3);

@@ -31,27 +31,42 @@ static double relative_error(const float *a, const float *b, size_t count)
 static void expect_near(const bcam_map *a, const bcam_map *b, const char *what)
 {
     double size = fmax(fabs((double)b->raw_min), fabs((double)b->raw_max));
-    cr_assert(a->outcome == b->outcome && a->class_id == b->class_id && a->height == b->height && a->width == b->width && a->dtype == BCAM_F32, "%s", what);
-    cr_assert(fabs((double)(a->logit - b->logit)) <= 1e-6 * (1 + fabs((double)b->logit)), "%s: logits %g and %g", what, (double)a->logit, (double)b->logit);
+    cr_assert(a->outcome == b->outcome && a->class_id == b->class_id && a->height == b->height &&
+                  a->width == b->width && a->dtype == BCAM_F32,
+              "%s", what);
+    cr_assert(fabs((double)(a->logit - b->logit)) <= 1e-6 * (1 + fabs((double)b->logit)), "%s: logits %g and %g", what,
+              (double)a->logit, (double)b->logit);
     cr_assert(fabs((double)(a->probability - b->probability)) <= 1e-6, "%s", what);
-    cr_assert(fabs((double)(a->raw_min - b->raw_min)) <= 2e-6 * size && fabs((double)(a->raw_max - b->raw_max)) <= 2e-6 * size, "%s", what);
+    cr_assert(fabs((double)(a->raw_min - b->raw_min)) <= 2e-6 * size &&
+                  fabs((double)(a->raw_max - b->raw_max)) <= 2e-6 * size,
+              "%s", what);
     double error = relative_error(a->data, b->data, (size_t)a->height * (size_t)a->width);
     cr_assert(error <= 1e-6, "%s: the maps differ by %g", what, error);
 }
 
 /* One layer and method of `many` against an engine that has nothing else, a class at a time. */
-static void compare_single(bcam_engine *many, const net_case *net, const char *device, int layer, int method, const float *input)
+static void compare_single(bcam_engine *many, const net_case *net, const char *device, int layer, int method,
+                           const float *input)
 {
     const char *layers[] = {net->layers[layer]}, *methods[] = {both_methods[method]};
-    bcam_engine *one = fix_engine(net->model, (bcam_engine_options){.device = device, .batch = 2, .threads = 2, .layers = layers, .layer_count = 1, .methods = methods,
-                                                                   .method_count = 1, .signed_maps = true, .map_size = BCAM_SIZE_NATIVE});
+    bcam_engine *one = fix_engine(net->model, (bcam_engine_options){.device = device,
+                                                                    .batch = 2,
+                                                                    .threads = 2,
+                                                                    .layers = layers,
+                                                                    .layer_count = 1,
+                                                                    .methods = methods,
+                                                                    .method_count = 1,
+                                                                    .signed_maps = true,
+                                                                    .map_size = BCAM_SIZE_NATIVE});
     int classes = fix_info(one).class_count;
     for (int k = 0; k < classes; k++) {
         const int32_t ids[2] = {k, (k + 3) % classes}; /* two photos, different classes */
         fix_compute(one, &(bcam_batch){.count = 2, .input = input, .classes = ids});
         for (int n = 0; n < 2; n++) {
             bcam_map a = fix_map(many, layer, method, n, ids[n]), b = fix_map(one, 0, 0, n, 0);
-            expect_near(&a, &b, fix_text("%s on %s, layer %s, %s, class %d, photo %d", net->model, device, layers[0], methods[0], ids[n], n));
+            expect_near(&a, &b,
+                        fix_text("%s on %s, layer %s, %s, class %d, photo %d", net->model, device, layers[0],
+                                 methods[0], ids[n], n));
         }
     }
     bcam_engine_close(&one);
@@ -59,8 +74,16 @@ static void compare_single(bcam_engine *many, const net_case *net, const char *d
 
 static void compare_net(const net_case *net, const char *device)
 {
-    bcam_engine_options options = {.device = device, .batch = 2, .threads = 2, .layers = net->layers, .layer_count = 3, .methods = both_methods, .method_count = 2,
-                                   .signed_maps = true, .map_size = BCAM_SIZE_NATIVE, .classes = 1};
+    bcam_engine_options options = {.device = device,
+                                   .batch = 2,
+                                   .threads = 2,
+                                   .layers = net->layers,
+                                   .layer_count = 3,
+                                   .methods = both_methods,
+                                   .method_count = 2,
+                                   .signed_maps = true,
+                                   .map_size = BCAM_SIZE_NATIVE,
+                                   .classes = 1};
     bcam_engine *many = fix_engine(net->model, options);
     options.classes = fix_info(many).class_count;
     bcam_engine_close(&many);
@@ -100,7 +123,9 @@ static void ask(int32_t *ids) // (2,WIDE)
 static void expect_equal(const bcam_map *a, const bcam_map *b, const char *what)
 {
     cr_assert(a->outcome == b->outcome && a->class_id == b->class_id, "%s", what);
-    cr_assert(a->logit == b->logit && a->probability == b->probability && a->raw_min == b->raw_min && a->raw_max == b->raw_max, "%s", what);
+    cr_assert(a->logit == b->logit && a->probability == b->probability && a->raw_min == b->raw_min &&
+                  a->raw_max == b->raw_max,
+              "%s", what);
     cr_assert(a->height == b->height && a->width == b->width && a->dtype == b->dtype, "%s", what);
     cr_assert(memcmp(a->data, b->data, fix_map_bytes(a)) == 0, "%s", what);
 }
@@ -108,7 +133,14 @@ static void expect_equal(const bcam_map *a, const bcam_map *b, const char *what)
 static void compare_chunks(const char *model, const char *device)
 {
     static const char *const layers[] = {"relu1", "relu2"};
-    bcam_engine_options options = {.device = device, .batch = 3, .threads = 2, .layers = layers, .layer_count = 2, .methods = both_methods, .method_count = 2, .classes = WIDE};
+    bcam_engine_options options = {.device = device,
+                                   .batch = 3,
+                                   .threads = 2,
+                                   .layers = layers,
+                                   .layer_count = 2,
+                                   .methods = both_methods,
+                                   .method_count = 2,
+                                   .classes = WIDE};
     bcam_engine *wide = fix_engine(model, options);
     options.classes = 1;
     bcam_engine *one = fix_engine(model, options);
@@ -132,7 +164,8 @@ static void compare_chunks(const char *model, const char *device)
                 }
                 bcam_map b = fix_map(one, i / 2, i % 2, n, 0);
                 cr_assert_eq(a.class_id, id);
-                expect_equal(&a, &b, fix_text("%s: photo %d, class %d, layer %d, method %d", device, n, id, i / 2, i % 2));
+                expect_equal(&a, &b,
+                             fix_text("%s: photo %d, class %d, layer %d, method %d", device, n, id, i / 2, i % 2));
             }
             if (!none)
                 seen[id] = true;
@@ -196,7 +229,8 @@ Test(run_engine, ranks_follow_the_logits)
         static const int expected[K] = {2, 0, -1, -1, -1, -1, -1, -1, 1};
         for (int k = 0; k < K; k++) {
             bcam_map map = fix_map(engine, 0, 0, n, k);
-            cr_assert_eq(map.class_id < 0 ? -1 : rank_of(bcam_engine_logits(engine) + n * M, M, map.class_id), expected[k]);
+            cr_assert_eq(map.class_id < 0 ? -1 : rank_of(bcam_engine_logits(engine) + n * M, M, map.class_id),
+                         expected[k]);
         }
         cr_assert_eq(fix_map(engine, 0, 0, n, 1).logit, top[n].logit);
     }
@@ -218,7 +252,9 @@ static void check_probabilities(const char *model, bcam_activation asked, bcam_a
             double sum = 0, logit = (double)logits[map.class_id];
             for (int c = 0; c < info.class_count; c++)
                 sum += exp((double)logits[c]);
-            double expected = resolved == BCAM_ACTIVATION_SOFTMAX ? exp(logit) / sum : resolved == BCAM_ACTIVATION_SIGMOID ? 1 / (1 + exp(-logit)) : logit;
+            double expected = resolved == BCAM_ACTIVATION_SOFTMAX   ? exp(logit) / sum
+                              : resolved == BCAM_ACTIVATION_SIGMOID ? 1 / (1 + exp(-logit))
+                                                                    : logit;
             cr_assert_eq(map.logit, logits[map.class_id]);
             cr_assert_float_eq((double)map.probability, expected, 1e-6);
         }
@@ -264,7 +300,8 @@ static record record_of(const char *model, bcam_engine_options options, int tota
         for (int n = 0; n < now; n++) {
             keep(&r, bcam_engine_logits(engine) + n * info.class_count, (size_t)info.class_count * sizeof(float));
             for (int i = 0; i < info.layer_count * info.method_count * info.classes; i++) {
-                bcam_map map = fix_map(engine, i / info.classes / info.method_count, i / info.classes % info.method_count, n, i % info.classes);
+                bcam_map map = fix_map(engine, i / info.classes / info.method_count,
+                                       i / info.classes % info.method_count, n, i % info.classes);
                 const float numbers[4] = {map.logit, map.probability, map.raw_min, map.raw_max};
                 keep(&r, &map.class_id, sizeof map.class_id);
                 keep(&r, numbers, sizeof numbers);
@@ -277,21 +314,30 @@ static record record_of(const char *model, bcam_engine_options options, int tota
     return r;
 }
 
-static void check_company(const char *model, const char *const *layers, int layer_count, const char *device, bool deterministic)
+static void check_company(const char *model, const char *const *layers, int layer_count, const char *device,
+                          bool deterministic)
 {
     static const struct {
         int batch, threads;
     } ways[] = {{1, 1}, {1, 4}, {3, 2}, {5, 3}, {16, 1}, {16, 4}};
     record first = {0};
     for (size_t i = 0; i < BCAM_COUNT(ways); i++) {
-        bcam_engine_options options = {.device = device, .batch = ways[i].batch, .threads = ways[i].threads, .deterministic = deterministic, .layers = layers,
-                                       .layer_count = layer_count, .methods = both_methods, .method_count = 2, .classes = 2};
+        bcam_engine_options options = {.device = device,
+                                       .batch = ways[i].batch,
+                                       .threads = ways[i].threads,
+                                       .deterministic = deterministic,
+                                       .layers = layers,
+                                       .layer_count = layer_count,
+                                       .methods = both_methods,
+                                       .method_count = 2,
+                                       .classes = 2};
         record r = record_of(model, options, 5);
         if (i == 0) {
             first = r;
             continue;
         }
-        cr_assert(r.size == first.size && memcmp(r.data, first.data, r.size) == 0, "%s on %s: batch %d, %d threads differ", model, device, ways[i].batch, ways[i].threads);
+        cr_assert(r.size == first.size && memcmp(r.data, first.data, r.size) == 0,
+                  "%s on %s: batch %d, %d threads differ", model, device, ways[i].batch, ways[i].threads);
         free(r.data);
     }
     free(first.data);
@@ -330,7 +376,8 @@ Test(run_engine, the_same_batch_twice)
 
 Test(run_engine, a_batch_fixed_at_one_is_lifted)
 {
-    bcam_engine *engine = fix_engine(fix_golden("fixed_batch_reshape"), (bcam_engine_options){.batch = 4, .classes = 2});
+    bcam_engine *engine =
+        fix_engine(fix_golden("fixed_batch_reshape"), (bcam_engine_options){.batch = 4, .classes = 2});
     cr_assert_eq(fix_info(engine).batch, 4);
     bcam_engine_close(&engine);
     check_company(fix_golden("fixed_batch_reshape"), (const char *const[]){"relu1", "relu2"}, 2, "cpu", false);
@@ -377,7 +424,9 @@ static void check_pixels(const char *model, bool nhwc, const preset_case *preset
     float *input = normalised(pixels, 2, info.height, info.width, nhwc, preset);
     fix_compute(from_pixels, &(bcam_batch){.count = 2, .pixels = pixels});
     fix_compute(from_input, &(bcam_batch){.count = 2, .input = input});
-    cr_assert(memcmp(bcam_engine_logits(from_pixels), bcam_engine_logits(from_input), (size_t)(2 * info.class_count) * sizeof(float)) == 0, "%s, %s", model, preset->name);
+    cr_assert(memcmp(bcam_engine_logits(from_pixels), bcam_engine_logits(from_input),
+                     (size_t)(2 * info.class_count) * sizeof(float)) == 0,
+              "%s, %s", model, preset->name);
     for (int i = 0; i < 4; i++) {
         bcam_map a = fix_map(from_pixels, 0, 0, i / 2, i % 2), b = fix_map(from_input, 0, 0, i / 2, i % 2);
         expect_equal(&a, &b, fix_text("%s, %s", model, preset->name));
@@ -401,7 +450,8 @@ Test(run_engine, channels_last_and_first_twins)
 {
     const char *layer = "twin/relu6";
     bcam_engine_options options = {.batch = 2, .layers = &layer, .layer_count = 1, .classes = 2};
-    bcam_engine *last = fix_engine(fix_golden("nhwc_twin"), options), *first = fix_engine(fix_golden("nhwc_twin_nchw"), options);
+    bcam_engine *last = fix_engine(fix_golden("nhwc_twin"), options),
+                *first = fix_engine(fix_golden("nhwc_twin_nchw"), options);
     uint8_t *pixels = fix_scene(4, 31, 66);
     fix_compute(last, &(bcam_batch){.count = 2, .pixels = pixels});
     fix_compute(first, &(bcam_batch){.count = 2, .pixels = pixels});

@@ -31,7 +31,10 @@ static int compare_batch(bcam_engine *engine, const char *folder, const golden_r
     static const struct {
         const char *name, *suffix;
         bcam_tensor_kind kind;
-    } kinds[] = {{"activations", "A", BCAM_TENSOR_ACTIVATIONS}, {"weights", "w", BCAM_TENSOR_WEIGHTS}, {"map", "map", BCAM_TENSOR_RAW}, {"gradients", "g", BCAM_TENSOR_GRADIENTS}};
+    } kinds[] = {{"activations", "A", BCAM_TENSOR_ACTIVATIONS},
+                 {"weights", "w", BCAM_TENSOR_WEIGHTS},
+                 {"map", "map", BCAM_TENSOR_RAW},
+                 {"gradients", "g", BCAM_TENSOR_GRADIENTS}};
     const double own[] = {row->activations, row->weights, row->map, row->gradients};
     size_t count, channels = 0;
     int bad = 0;
@@ -45,13 +48,15 @@ static int compare_batch(bcam_engine *engine, const char *folder, const golden_r
         if (!data) /* a constant gradient */
             data = spread(weights, channels, item * now / channels);
         else
-            cr_assert_eq(count, item * now, "%s: %s of %s has %zu elements, not %zu", folder, kinds[i].name, row->layer, count, item * now);
+            cr_assert_eq(count, item * now, "%s: %s of %s has %zu elements, not %zu", folder, kinds[i].name, row->layer,
+                         count, item * now);
         bad += golden_expect(kinds[i].name, row->layer, data, golden.data + first * item, item * now, own[i]);
         free(data);
         free(golden.data);
     }
     golden_array logits = golden_read(folder, "logits.npy");
-    bad += golden_expect("logits", row->layer, bcam_engine_logits(engine), logits.data + first * logits.dim[1], now * logits.dim[1], row->logits);
+    bad += golden_expect("logits", row->layer, bcam_engine_logits(engine), logits.data + first * logits.dim[1],
+                         now * logits.dim[1], row->logits);
     free(logits.data);
     free(weights);
     return bad;
@@ -66,7 +71,12 @@ static int run_row(const char *folder, const golden_row *row, const char *device
     bcam_engine *engine = NULL;
     const char *layer = row->layer;
     snprintf(model, sizeof model, "%s/model.onnx", folder);
-    bcam_engine_options options = {.device = device, .batch = BATCH, .layers = &layer, .layer_count = 1, .map_size = BCAM_SIZE_NATIVE, .signed_maps = true};
+    bcam_engine_options options = {.device = device,
+                                   .batch = BATCH,
+                                   .layers = &layer,
+                                   .layer_count = 1,
+                                   .map_size = BCAM_SIZE_NATIVE,
+                                   .signed_maps = true};
     bcam_status status = bcam_engine_open(model, &options, &engine, &err);
     if (status != BCAM_OK) {
         cr_log_error("%s, %s on %s: %s", folder, layer, device, err.message);
@@ -86,7 +96,8 @@ static int run_row(const char *folder, const golden_row *row, const char *device
         int32_t classes[BATCH];
         for (size_t i = 0; i < now; i++)
             classes[i] = row->classes[first + i];
-        bcam_batch batch = {.count = (int)now, .input = numbers + first * (input.count / input.dim[0]), .classes = classes};
+        bcam_batch batch = {
+            .count = (int)now, .input = numbers + first * (input.count / input.dim[0]), .classes = classes};
         cr_assert_eq(bcam_engine_compute(engine, &batch, &err), BCAM_OK, "%s: %s", folder, err.message);
         bad += compare_batch(engine, folder, row, first, now);
     }

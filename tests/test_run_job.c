@@ -30,21 +30,26 @@ Test(run_job, a_folder_becomes_rows)
     cr_assert_eq(symlink("..", fix_in(job, "photos/c/loop")), 0);
     job->options.max_pixels = 50000;
     fix_run(job);
-    fix_expect_rows(job->out, "SELECT id, path, outcome FROM images ORDER BY id",
-                    "1|loose.jpg|ok\n2|a/z.png|ok\n3|a/sub/1.jpg|ok\n4|b/10.JPEG|ok\n5|b/2.jpg|ok\n6|c/cut.jpg|unreadable\n"
-                    "7|c/empty.jpg|unreadable\n8|c/gif.png|unsupported\n9|c/huge.png|too_large\n10|c/lost.jpg|missing\n11|c/text.bmp|unsupported\n");
+    fix_expect_rows(
+        job->out, "SELECT id, path, outcome FROM images ORDER BY id",
+        "1|loose.jpg|ok\n2|a/z.png|ok\n3|a/sub/1.jpg|ok\n4|b/10.JPEG|ok\n5|b/2.jpg|ok\n6|c/cut.jpg|unreadable\n"
+        "7|c/empty.jpg|unreadable\n8|c/gif.png|unsupported\n9|c/huge.png|too_large\n10|c/lost.jpg|missing\n11|c/text.bmp|unsupported\n");
     fix_expect_rows(job->out, "SELECT count(*) FROM images WHERE (outcome = 'ok') <> (message = '')", "0\n");
     fix_expect_rows(job->out, "SELECT count(*) FROM images WHERE outcome <> 'ok' AND length(message) < 8", "0\n");
-    fix_expect_rows(job->out, "SELECT width, height, orientation, crop_x, crop_y, crop_w, crop_h FROM images WHERE id IN (5, 9, 10)",
-                    "31|47|1|0.0|0.0|31.0|47.0\nNULL|NULL|NULL|NULL|NULL|NULL|NULL\nNULL|NULL|NULL|NULL|NULL|NULL|NULL\n");
+    fix_expect_rows(
+        job->out,
+        "SELECT width, height, orientation, crop_x, crop_y, crop_w, crop_h FROM images WHERE id IN (5, 9, 10)",
+        "31|47|1|0.0|0.0|31.0|47.0\nNULL|NULL|NULL|NULL|NULL|NULL|NULL\nNULL|NULL|NULL|NULL|NULL|NULL|NULL\n");
     fix_expect_rows(job->out, "SELECT message LIKE '%300 x 200%' FROM images WHERE id = 9", "1\n");
     fix_expect_rows(job->out, "SELECT group_concat(image_id, ' ') FROM maps", "1 2 3 4 5\n");
     fix_expect_rows(job->out, "SELECT image_id, count(*), min(rank), max(rank) FROM predictions GROUP BY image_id",
                     "1|3|0|2\n2|3|0|2\n3|3|0|2\n4|3|0|2\n5|3|0|2\n");
     const bcam_run_summary *s = &job->summary;
-    cr_assert(s->images == 11 && s->ok == 5 && s->missing == 1 && s->unreadable == 2 && s->unsupported == 2 && s->too_large == 1 && s->no_label == 0);
+    cr_assert(s->images == 11 && s->ok == 5 && s->missing == 1 && s->unreadable == 2 && s->unsupported == 2 &&
+              s->too_large == 1 && s->no_label == 0);
     cr_assert(s->maps == 5 && s->left_out == 3, "%lld were left out", (long long)s->left_out);
-    cr_assert(s->seconds > 0 && strcmp(s->default_layer, "relu2") == 0 && strstr(s->device, "cpu"), "%s on %s", s->default_layer, s->device);
+    cr_assert(s->seconds > 0 && strcmp(s->default_layer, "relu2") == 0 && strstr(s->device, "cpu"), "%s on %s",
+              s->default_layer, s->device);
     fix_close(job);
 }
 
@@ -52,15 +57,17 @@ Test(run_job, a_list_becomes_rows)
 {
     fix_job *job = fix_open(3, true);
     add_photos(job, 3);
-    fix_write_text(fix_in(job, "photos/list.csv"), "path,label\n02.jpg,1\ngone.jpg,2\n00.jpg,0\n02.jpg,\n\"sub/a, b.jpg\",1\n");
+    fix_write_text(fix_in(job, "photos/list.csv"),
+                   "path,label\n02.jpg,1\ngone.jpg,2\n00.jpg,0\n02.jpg,\n\"sub/a, b.jpg\",1\n");
     fix_write_text(fix_in(job, "photos/caffe.txt"), "01.jpg 2\nother gone.jpg 1\n");
     job->images[0] = fix_in(job, "photos/list.csv");
     job->images[1] = fix_in(job, "photos/caffe.txt");
     job->images[2] = fix_in(job, "photos/01.jpg"); /* a file is named as it was given */
     job->options.image_count = 3;
     fix_run(job);
-    fix_expect_rows(job->out, "SELECT path, outcome, label FROM images WHERE id < 8 ORDER BY id",
-                    "02.jpg|ok|1\ngone.jpg|missing|2\n00.jpg|ok|0\n02.jpg|ok|NULL\nsub/a, b.jpg|missing|1\n01.jpg|ok|2\nother gone.jpg|missing|1\n");
+    fix_expect_rows(
+        job->out, "SELECT path, outcome, label FROM images WHERE id < 8 ORDER BY id",
+        "02.jpg|ok|1\ngone.jpg|missing|2\n00.jpg|ok|0\n02.jpg|ok|NULL\nsub/a, b.jpg|missing|1\n01.jpg|ok|2\nother gone.jpg|missing|1\n");
     cr_assert_str_eq(fix_rows(job->out, "SELECT path FROM images WHERE id = 8"), fix_text("%s\n", job->images[2]));
     cr_assert(job->summary.images == 8 && job->summary.ok == 5 && job->summary.missing == 3);
     fix_close(job);
@@ -69,7 +76,8 @@ Test(run_job, a_list_becomes_rows)
 /* A JPEG that says how it is to be turned. */
 static void add_turned(const char *path, uint8_t orientation)
 {
-    const uint8_t exif[] = {0xff, 0xe1, 0, 34, 'E', 'x', 'i', 'f', 0, 0, 'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0, 0, 0, 0, 0};
+    const uint8_t exif[] = {0xff, 0xe1, 0,    34, 'E', 'x', 'i', 'f', 0, 0, 'I',         'I', 42, 0, 8, 0, 0, 0,
+                            1,    0,    0x12, 1,  3,   0,   1,   0,   0, 0, orientation, 0,   0,  0, 0, 0, 0, 0};
     size_t bytes;
     fix_jpeg(path, 5, 44, 28);
     char *data = fix_read(path, &bytes), *turned = malloc(bytes + sizeof exif);
@@ -109,8 +117,9 @@ Test(run_job, any_bytes_in_names)
     fix_write_text(fix_in(job, "photos/\x01\xf0.png"), "broken");
     job->options.overlay = true;
     fix_run(job);
-    fix_expect_rows(job->out, "SELECT hex(path), typeof(path), outcome FROM images ORDER BY id",
-                    "01F02E706E67|blob|unsupported\n612762223C693E26252E6A7067|text|ok\n6C696E650A627265616B2E6A7067|text|ok\nFFFE2E6A7067|blob|ok\n");
+    fix_expect_rows(
+        job->out, "SELECT hex(path), typeof(path), outcome FROM images ORDER BY id",
+        "01F02E706E67|blob|unsupported\n612762223C693E26252E6A7067|text|ok\n6C696E650A627265616B2E6A7067|text|ok\nFFFE2E6A7067|blob|ok\n");
     char *page = fix_read(fix_in(job, "out/report.html"), NULL);
     cr_assert(!strstr(page, "<i>") && strstr(page, "&lt;i&gt;"));
     free(page);
@@ -133,7 +142,6 @@ static void add_some_broken(const fix_job *job, unsigned broken)
     }
 }
 
-
 static const unsigned broken_cases[] = {0x001, 0x800, 0x020, 0x00f, 0xf0f, 0x555, 0xffe, 0xfff};
 
 Test(run_job, broken_photos_disturb_nobody)
@@ -144,7 +152,10 @@ Test(run_job, broken_photos_disturb_nobody)
     add_some_broken(job, 0);
     fix_run(job);
     for (int i = 0; i < 12; i++)
-        snprintf(expected[i], sizeof expected[i], "%s", fix_rows(job->out, fix_text("SELECT class, logit, probability, raw_min, raw_max FROM maps WHERE image_id = %d", i + 1)));
+        snprintf(expected[i], sizeof expected[i], "%s",
+                 fix_rows(job->out,
+                          fix_text("SELECT class, logit, probability, raw_min, raw_max FROM maps WHERE image_id = %d",
+                                   i + 1)));
     golden_array whole = golden_read(fix_in(job, "out/maps"), "relu2-gradcam-00000.npy");
     cr_assert_eq(whole.dim[0], 12u);
     job->options.overwrite = true;
@@ -155,14 +166,21 @@ Test(run_job, broken_photos_disturb_nobody)
         for (int i = 0; i < 12; i++) {
             bool broken = broken_cases[c] >> i & 1;
             cr_assert_str_eq(fix_rows(job->out, fix_text("SELECT path, outcome FROM images WHERE id = %d", i + 1)),
-                             fix_text("%02d.jpg|%s\n", i, !broken ? "ok" : i % 2 ? "unreadable" : "unsupported"));
-            cr_assert_str_eq(fix_rows(job->out, fix_text("SELECT class, logit, probability, raw_min, raw_max FROM maps WHERE image_id = %d", i + 1)),
-                             broken ? "" : expected[i]);
+                             fix_text("%02d.jpg|%s\n", i,
+                                      !broken ? "ok"
+                                      : i % 2 ? "unreadable"
+                                              : "unsupported"));
+            cr_assert_str_eq(
+                fix_rows(job->out,
+                         fix_text("SELECT class, logit, probability, raw_min, raw_max FROM maps WHERE image_id = %d",
+                                  i + 1)),
+                broken ? "" : expected[i]);
             if (broken)
                 continue;
             golden_array now = golden_read(fix_in(job, "out/maps"), "relu2-gradcam-00000.npy");
             size_t area = now.count / now.dim[0];
-            cr_assert_eq(memcmp(now.data + (size_t)good * area, whole.data + (size_t)i * area, area * sizeof *now.data), 0);
+            cr_assert_eq(memcmp(now.data + (size_t)good * area, whole.data + (size_t)i * area, area * sizeof *now.data),
+                         0);
             free(now.data);
             good++;
         }
@@ -189,12 +207,15 @@ static const char *labels_of(fix_job *job, const char *folders, const char *name
     }
     job->options.overwrite = true;
     fix_run(job);
-    return fix_rows(job->out, "SELECT group_concat(substr(path, 1, instr(path, '/') - 1) || ':' || ifnull(label, '-'), ' ') FROM (SELECT * FROM images ORDER BY id)");
+    return fix_rows(
+        job->out,
+        "SELECT group_concat(substr(path, 1, instr(path, '/') - 1) || ':' || ifnull(label, '-'), ' ') FROM (SELECT * FROM images ORDER BY id)");
 }
 
 Test(run_job, labels_of_folders)
 {
-    static const char names[] = "n01440764 tench, Tinca tinca\nn01443537 goldfish\nn01484850 great white shark, white shark\n";
+    static const char names[] =
+        "n01440764 tench, Tinca tinca\nn01443537 goldfish\nn01484850 great white shark, white shark\n";
     fix_job *job = fix_open(3, true);
     cr_assert_str_eq(labels_of(job, "goldfish tench", names), "goldfish:1 tench:0\n");
     cr_assert_str_eq(fix_lines, "");
@@ -207,7 +228,8 @@ Test(run_job, labels_of_folders)
     cr_assert_str_eq(labels_of(job, "cat ant", NULL), "ant:- cat:-\n");
     cr_assert(strstr(fix_lines, "none") && strstr(fix_lines, "'ant'"), "%s", fix_lines);
     cr_assert(isnan(job->summary.labelled_accuracy));
-    cr_assert_str_eq(labels_of(job, "goldfish ant tench", names), "ant:- goldfish:1 tench:0\n"); /* some match: never by place */
+    cr_assert_str_eq(labels_of(job, "goldfish ant tench", names),
+                     "ant:- goldfish:1 tench:0\n"); /* some match: never by place */
     cr_assert(strstr(fix_lines, "1 of 3") && strstr(fix_lines, "'ant'"), "%s", fix_lines);
     fix_close(job);
 }
@@ -225,14 +247,17 @@ Test(run_job, labels_of_a_list)
     fix_job *job = fix_open(3, true);
     add_photos(job, 6);
     fix_write_text(job->names, "n01440764 tench\nn01443537 goldfish\nn01484850 shark\n");
-    fix_write_text(fix_in(job, "photos/l.csv"), "file,label\n00.jpg,goldfish\n01.jpg,n01484850\n02.jpg,0\n03.jpg,\n04.jpg,whale\n05.jpg,Tench\n");
+    fix_write_text(fix_in(job, "photos/l.csv"),
+                   "file,label\n00.jpg,goldfish\n01.jpg,n01484850\n02.jpg,0\n03.jpg,\n04.jpg,whale\n05.jpg,Tench\n");
     job->images[0] = fix_in(job, "photos/l.csv");
     job->options.names = job->names;
     fix_run(job);
     fix_expect_rows(job->out, "SELECT label FROM images ORDER BY id", "1\n2\n0\nNULL\nNULL\n0\n");
     fix_expect_rows(job->out, "SELECT group_concat(name, ',') FROM classes", "tench,goldfish,shark\n");
     cr_assert(strstr(fix_lines, "'whale'"), "%s", fix_lines); /* one line says why it has no label */
-    double right = atof(fix_rows(job->out, "SELECT avg(p.class = i.label) FROM images i JOIN predictions p ON p.image_id = i.id AND rank = 0 WHERE label IS NOT NULL"));
+    double right = atof(fix_rows(
+        job->out,
+        "SELECT avg(p.class = i.label) FROM images i JOIN predictions p ON p.image_id = i.id AND rank = 0 WHERE label IS NOT NULL"));
     cr_assert_float_eq(job->summary.labelled_accuracy, right, 1e-9);
     fix_close(job);
 }
@@ -243,11 +268,13 @@ Test(run_job, labels_that_look_wrong)
     for (int i = 0; i < 21; i++)
         fix_jpeg(fix_in(job, "photos/0/%02d.jpg", i), (uint64_t)i, 20, 20);
     fix_run(job);
-    int top = atoi(fix_rows(job->out, "SELECT class FROM predictions WHERE rank = 7 - 3 AND image_id = 1")); /* seldom the first */
+    int top = atoi(
+        fix_rows(job->out, "SELECT class FROM predictions WHERE rank = 7 - 3 AND image_id = 1")); /* seldom the first */
     cr_assert_eq(rename(fix_in(job, "photos/0"), fix_in(job, "photos/%d", top)), 0);
     job->options.overwrite = true;
     fix_run(job);
-    double right = atof(fix_rows(job->out, "SELECT avg(p.class = i.label) FROM images i JOIN predictions p ON p.image_id = i.id AND rank = 0"));
+    double right = atof(fix_rows(
+        job->out, "SELECT avg(p.class = i.label) FROM images i JOIN predictions p ON p.image_id = i.id AND rank = 0"));
     cr_assert_float_eq(job->summary.labelled_accuracy, right, 1e-9);
     cr_assert_eq(strstr(fix_lines, "look wrong") != NULL, right < 3.0 / 8, "%g: %s", right, fix_lines);
     cr_assert_lt(right, 3.0 / 8);
@@ -269,20 +296,24 @@ static void load_photo(const char *path, uint8_t *out)
 
 static void expect_row(const char *dir, int id, const char *layer, const char *method, const bcam_map *map)
 {
-    const char *text = fix_rows(dir, fix_text("SELECT file, row, outcome, logit, probability, raw_min, raw_max FROM maps "
-                                              "WHERE image_id = %d AND layer = '%s' AND method = '%s' AND class = %d",
-                                              id, layer, method, map->class_id));
+    const char *text =
+        fix_rows(dir, fix_text("SELECT file, row, outcome, logit, probability, raw_min, raw_max FROM maps "
+                               "WHERE image_id = %d AND layer = '%s' AND method = '%s' AND class = %d",
+                               id, layer, method, map->class_id));
     char file[200], outcome[20];
     size_t row;
     double numbers[4];
-    cr_assert_eq(sscanf(text, "%199[^|]|%zu|%19[^|]|%lf|%lf|%lf|%lf", file, &row, outcome, &numbers[0], &numbers[1], &numbers[2], &numbers[3]), 7, "%s", text);
+    cr_assert_eq(sscanf(text, "%199[^|]|%zu|%19[^|]|%lf|%lf|%lf|%lf", file, &row, outcome, &numbers[0], &numbers[1],
+                        &numbers[2], &numbers[3]),
+                 7, "%s", text);
     cr_assert_str_eq(outcome, map->outcome == BCAM_MAP_OK ? "ok" : "all_zero");
     const float expected[4] = {map->logit, map->probability, map->raw_min, map->raw_max};
     for (int i = 0; i < 4; i++)
         cr_assert_float_eq((float)numbers[i], expected[i], 1e-6 * fabs((double)expected[i]));
     golden_array maps = golden_read(dir, file);
     size_t area = (size_t)map->height * (size_t)map->width;
-    cr_assert(maps.rank == 3 && maps.dim[1] == (size_t)map->height && maps.dim[2] == (size_t)map->width && row < maps.dim[0]);
+    cr_assert(maps.rank == 3 && maps.dim[1] == (size_t)map->height && maps.dim[2] == (size_t)map->width &&
+              row < maps.dim[0]);
     for (size_t i = 0; i < area; i++)
         cr_assert_eq((float)maps.data[row * area + i], ((const float *)map->data)[i]);
     free(maps.data);
@@ -294,7 +325,13 @@ Test(run_job, maps_are_an_engines_maps)
     static const char *const layers[] = {"stage2", "stage3"}, *const methods[] = {"gradcam", "hirescam"};
     fix_job *job = fix_open(3, true);
     bcam_engine_options *o = &job->options.engine;
-    *o = (bcam_engine_options){.threads = 2, .batch = 2, .layers = layers, .layer_count = 2, .methods = methods, .method_count = 2, .map_size = BCAM_SIZE_NATIVE};
+    *o = (bcam_engine_options){.threads = 2,
+                               .batch = 2,
+                               .layers = layers,
+                               .layer_count = 2,
+                               .methods = methods,
+                               .method_count = 2,
+                               .map_size = BCAM_SIZE_NATIVE};
     for (int i = 0; i < 3; i++)
         fix_copy(fix_text("%s/photos/%s", FIX_DATA, photos[i]), fix_in(job, "photos/%s", photos[i]));
     job->options.model = FIX_DATA "/model.onnx";
@@ -302,7 +339,8 @@ Test(run_job, maps_are_an_engines_maps)
     job->options.target_count = 1;
     fix_run(job);
     cr_assert(job->summary.maps == 3 * 2 * 2 * 2 && job->summary.labelled_accuracy == 1);
-    fix_expect_rows(job->out, "SELECT path, label FROM images ORDER BY id", "balloon/balloon-03.jpg|0\ncar/car-11.jpg|2\nyacht/yacht-07.jpg|5\n");
+    fix_expect_rows(job->out, "SELECT path, label FROM images ORDER BY id",
+                    "balloon/balloon-03.jpg|0\ncar/car-11.jpg|2\nyacht/yacht-07.jpg|5\n");
     o->classes = 2;
     o->batch = 4;
     bcam_engine *engine = fix_engine(job->options.model, *o);
@@ -313,7 +351,9 @@ Test(run_job, maps_are_an_engines_maps)
     for (int i = 0; i < 3 * 2 * 2 * 2; i++) {
         bcam_map map = fix_map(engine, i / 2 % 2, i / 4 % 2, i / 8, i % 2);
         expect_row(job->out, i / 8 + 1, layers[i / 2 % 2], methods[i / 4 % 2], &map);
-        cr_assert_str_eq(fix_rows(job->out, fix_text("SELECT class FROM predictions WHERE image_id = %d AND rank = %d", i / 8 + 1, i % 2)), fix_text("%d\n", map.class_id));
+        cr_assert_str_eq(fix_rows(job->out, fix_text("SELECT class FROM predictions WHERE image_id = %d AND rank = %d",
+                                                     i / 8 + 1, i % 2)),
+                         fix_text("%d\n", map.class_id));
     }
     free(pixels);
     bcam_engine_close(&engine);
@@ -374,12 +414,44 @@ Test(run_job, overlays)
 Test(run_job, run_json)
 {
     static const char *const fields[][2] = {
-        {"program", "batchcam"}, {"format", "1"}, {"version", BCAM_VERSION_STRING}, {"status", "complete"}, {"message", ""}, {"model.height", "12"}, {"model.width", "10"},
-        {"model.classes", "3"}, {"model.activation", "softmax"}, {"layers.0.name", "relu1"}, {"layers.1.name", "relu2"}, {"layers.1.tensor", "relu2"}, {"layers.1.channels", "8"},
-        {"layers.0.height", "12"}, {"layers.1.width", "5"}, {"layers.1.constant_gradient", "false"}, {"layers.2.name", ""}, {"methods.0", "gradcam"}, {"methods.1", "hirescam"},
-        {"preprocess.resize", "squash"}, {"preprocess.mean.2", "0.5"}, {"preprocess.std.0", "0.25"}, {"preprocess.channel_order", "rgb"}, {"targets.0", "top1"}, {"targets.1", "2"},
-        {"classes_per_photo", "2"}, {"maps.size", "native"}, {"maps.dtype", "float16"}, {"maps.signed", "true"}, {"precision", "fp32"}, {"batch", "4"}, {"threads", "2"},
-        {"counts.images", "3"}, {"counts.ok", "2"}, {"counts.unsupported", "1"}, {"counts.missing", "0"}, {"counts.left_out_type", "1"}, {"counts.left_out_hidden", "0"},
+        {"program", "batchcam"},
+        {"format", "1"},
+        {"version", BCAM_VERSION_STRING},
+        {"status", "complete"},
+        {"message", ""},
+        {"model.height", "12"},
+        {"model.width", "10"},
+        {"model.classes", "3"},
+        {"model.activation", "softmax"},
+        {"layers.0.name", "relu1"},
+        {"layers.1.name", "relu2"},
+        {"layers.1.tensor", "relu2"},
+        {"layers.1.channels", "8"},
+        {"layers.0.height", "12"},
+        {"layers.1.width", "5"},
+        {"layers.1.constant_gradient", "false"},
+        {"layers.2.name", ""},
+        {"methods.0", "gradcam"},
+        {"methods.1", "hirescam"},
+        {"preprocess.resize", "squash"},
+        {"preprocess.mean.2", "0.5"},
+        {"preprocess.std.0", "0.25"},
+        {"preprocess.channel_order", "rgb"},
+        {"targets.0", "top1"},
+        {"targets.1", "2"},
+        {"classes_per_photo", "2"},
+        {"maps.size", "native"},
+        {"maps.dtype", "float16"},
+        {"maps.signed", "true"},
+        {"precision", "fp32"},
+        {"batch", "4"},
+        {"threads", "2"},
+        {"counts.images", "3"},
+        {"counts.ok", "2"},
+        {"counts.unsupported", "1"},
+        {"counts.missing", "0"},
+        {"counts.left_out_type", "1"},
+        {"counts.left_out_hidden", "0"},
     };
     char sha256[65];
     fix_job *job = fix_open(3, true);
@@ -399,16 +471,19 @@ Test(run_job, run_json)
     fix_run(job);
     cJSON *json = fix_json(job->out);
     for (size_t i = 0; i < BCAM_COUNT(fields); i++)
-        cr_assert_str_eq(fix_field(json, fields[i][0]), fields[i][1], "%s is %s", fields[i][0], fix_field(json, fields[i][0]));
+        cr_assert_str_eq(fix_field(json, fields[i][0]), fields[i][1], "%s is %s", fields[i][0],
+                         fix_field(json, fields[i][0]));
     cr_assert_eq(bcam_sha256_file(job->model, sha256, NULL), BCAM_OK);
     cr_assert_str_eq(fix_field(json, "model.sha256"), sha256);
     cr_assert_str_eq(fix_field(json, "counts.maps"), fix_text("%lld", (long long)job->summary.maps));
     cr_assert_str_eq(fix_field(json, "device"), job->summary.device);
     cr_assert_str_eq(fix_field(json, "images.0"), job->photos);
-    cr_assert(cJSON_IsArray(cJSON_GetObjectItem(json, "layers")) && cJSON_GetArraySize(cJSON_GetObjectItem(json, "steps")) > 8);
+    cr_assert(cJSON_IsArray(cJSON_GetObjectItem(json, "layers")) &&
+              cJSON_GetArraySize(cJSON_GetObjectItem(json, "steps")) > 8);
     cJSON_Delete(json);
     fix_expect_rows(job->out, "SELECT count(*) FROM maps GROUP BY layer, method",
-                    fix_text("%lld\n%lld\n%lld\n%lld\n", (long long)job->summary.maps / 4, (long long)job->summary.maps / 4, (long long)job->summary.maps / 4,
+                    fix_text("%lld\n%lld\n%lld\n%lld\n", (long long)job->summary.maps / 4,
+                             (long long)job->summary.maps / 4, (long long)job->summary.maps / 4,
                              (long long)job->summary.maps / 4));
     fix_close(job);
 }
@@ -420,7 +495,9 @@ Test(run_job, types_and_sizes_of_maps)
         bcam_map_size size;
         const char *text;
         size_t bytes;
-    } kinds[] = {{BCAM_F32, BCAM_SIZE_INPUT, "'<f4'", 12 * 10 * 4}, {BCAM_F16, BCAM_SIZE_INPUT, "'<f2'", 12 * 10 * 2}, {BCAM_U8, BCAM_SIZE_NATIVE, "'|u1'", 6 * 5}};
+    } kinds[] = {{BCAM_F32, BCAM_SIZE_INPUT, "'<f4'", 12 * 10 * 4},
+                 {BCAM_F16, BCAM_SIZE_INPUT, "'<f2'", 12 * 10 * 2},
+                 {BCAM_U8, BCAM_SIZE_NATIVE, "'|u1'", 6 * 5}};
     fix_job *job = fix_open(3, true);
     add_photos(job, 5);
     job->options.overwrite = true;
@@ -463,7 +540,8 @@ typedef struct watch {
 static bool on_progress(void *data, const bcam_progress *p)
 {
     watch *w = data;
-    cr_assert(p->done >= w->last.done && p->ok + p->failed == p->done && p->seconds >= w->last.seconds && (p->total == 10 || p->total == -1));
+    cr_assert(p->done >= w->last.done && p->ok + p->failed == p->done && p->seconds >= w->last.seconds &&
+              (p->total == 10 || p->total == -1));
     w->last = *p;
     return ++w->calls != w->stop_at;
 }
@@ -540,9 +618,9 @@ Test(run_job, settings_that_will_not_do)
     fix_job *job = fix_open(3, true);
     add_photos(job, 1);
     const bcam_run_options good = job->options;
-#define REFUSE(change, ...)                                                                                                                                                \
-    job->options = good;                                                                                                                                                   \
-    change;                                                                                                                                                                \
+#define REFUSE(change, ...)                                                                                            \
+    job->options = good;                                                                                               \
+    change;                                                                                                            \
     fix_refused(job, __VA_ARGS__, NULL)
     REFUSE(job->options.model = NULL, BCAM_E_ARGUMENT, "model");
     REFUSE(job->options.image_count = 0, BCAM_E_ARGUMENT, "photos");
@@ -554,15 +632,19 @@ Test(run_job, settings_that_will_not_do)
     REFUSE(job->options.target_count = 1, BCAM_E_ARGUMENT, "target");
     REFUSE(job->options.model = "/nowhere/m.onnx", BCAM_E_IO, "/nowhere/m.onnx");
     REFUSE(job->options.model = fix_in(job, "photos/00.jpg"), BCAM_E_MODEL, "00.jpg");
-    REFUSE(job->options.engine.layer_count = 1; job->layers[0] = "relu3", BCAM_E_LAYER, "'relu3'", "'relu1'", "'relu2'");
+    REFUSE(job->options.engine.layer_count = 1;
+           job->layers[0] = "relu3", BCAM_E_LAYER, "'relu3'", "'relu1'", "'relu2'");
     REFUSE(job->options.engine.device = "abacus", BCAM_E_DEVICE, "'abacus'");
     REFUSE(job->options.engine.batch = -3, BCAM_E_ARGUMENT, "-3");
-    REFUSE(job->options.engine.method_count = 1; job->methods[0] = "scorecam", BCAM_E_ARGUMENT, "'scorecam'", "gradcam");
+    REFUSE(job->options.engine.method_count = 1;
+           job->methods[0] = "scorecam", BCAM_E_ARGUMENT, "'scorecam'", "gradcam");
     REFUSE(job->options.engine.preprocess = "toorchvision", BCAM_E_INPUT, "'torchvision'");
     REFUSE(job->options.names = "/nowhere/names.txt", BCAM_E_IO, "/nowhere/names.txt");
-    REFUSE(fix_write_text(fix_in(job, "n.txt"), "a\nb\n"); job->options.names = fix_in(job, "n.txt"), BCAM_E_INPUT, "n.txt", "2 names", "3 classes");
+    REFUSE(fix_write_text(fix_in(job, "n.txt"), "a\nb\n");
+           job->options.names = fix_in(job, "n.txt"), BCAM_E_INPUT, "n.txt", "2 names", "3 classes");
     REFUSE(job->images[0] = "/nowhere/photos", BCAM_E_INPUT, "/nowhere/photos");
-    REFUSE(cr_assert_eq(mkdir(fix_in(job, "none"), 0777), 0); job->images[0] = fix_in(job, "none"), BCAM_E_INPUT, "no photos");
+    REFUSE(cr_assert_eq(mkdir(fix_in(job, "none"), 0777), 0);
+           job->images[0] = fix_in(job, "none"), BCAM_E_INPUT, "no photos");
     job->images[0] = job->photos;
     REFUSE(job->options.model = fix_golden("captum_known"), BCAM_E_UNSUPPORTED, "1 channel");
     cr_assert_eq(bcam_run(NULL, NULL, NULL, NULL, NULL), BCAM_E_ARGUMENT);

@@ -9,7 +9,13 @@ static bcam_engine *open_signed(const char *model, const char *layer, const char
 {
     bcam_engine *engine = NULL;
     bcam_error err = {0};
-    bcam_engine_options options = {.batch = 3, .layers = &layer, .layer_count = layer != NULL, .methods = &method, .method_count = 1, .map_size = BCAM_SIZE_NATIVE, .signed_maps = true};
+    bcam_engine_options options = {.batch = 3,
+                                   .layers = &layer,
+                                   .layer_count = layer != NULL,
+                                   .methods = &method,
+                                   .method_count = 1,
+                                   .map_size = BCAM_SIZE_NATIVE,
+                                   .signed_maps = true};
     cr_assert_eq(bcam_engine_open(model, &options, &engine, &err), BCAM_OK, "%s: %s", model, err.message);
     return engine;
 }
@@ -47,7 +53,8 @@ static void expect_captum(const char *layer, const float expected[4])
     cr_assert_eq(bcam_engine_map(engine, 0, 0, 0, 0, &map, &err), BCAM_OK);
     cr_assert(map.height == 2 && map.width == 2 && map.dtype == BCAM_F32);
     for (int i = 0; i < 4; i++)
-        cr_assert_eq(((const float *)map.data)[i], expected[i], "%s: pixel %d is %g, not %g", layer, i, (double)((const float *)map.data)[i], (double)expected[i]);
+        cr_assert_eq(((const float *)map.data)[i], expected[i], "%s: pixel %d is %g, not %g", layer, i,
+                     (double)((const float *)map.data)[i], (double)expected[i]);
     cr_assert_eq(map.raw_min, expected[0]);
     cr_assert_eq(map.raw_max, expected[3]);
     bcam_engine_close(&engine);
@@ -100,7 +107,8 @@ Test(known, gradcam_is_hirescam_behind_global_pooling)
             double sum = bias, logit = (double)bcam_engine_logits(hires)[n * (size_t)info.class_count];
             for (size_t i = 0; i < area; i++)
                 sum += (double)b[n * area + i];
-            cr_assert_float_eq(sum, logit, 3e-6 * fmax(1, fabs(logit)), "%s: the map adds up to %g, the logit is %g", cases[c], sum, logit);
+            cr_assert_float_eq(sum, logit, 3e-6 * fmax(1, fabs(logit)), "%s: the map adds up to %g, the logit is %g",
+                               cases[c], sum, logit);
         }
         free(a);
         free(b);
@@ -117,7 +125,7 @@ Test(known, constant_gradients)
         const char *model;
         bool constant;
     } cases[] = {
-        {"const_gap_gemm", true},       {"const_gap_conv1x1", true},     {"const_reducemean_gemm", true},
+        {"const_gap_gemm", true},      {"const_gap_conv1x1", true},     {"const_reducemean_gemm", true},
         {"const_relu_between", false}, {"const_layernorm_gemm", false}, {"const_flatten_gemm", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -130,8 +138,10 @@ Test(known, constant_gradients)
         bcam_engine_close(&engine);
         bcam_inspection *inspection = NULL;
         cr_assert_eq(bcam_inspect(path, &inspection, NULL), BCAM_OK);
-        const bcam_candidate_info *chosen = bcam_inspection_layer(inspection, bcam_inspection_model(inspection)->default_layer);
-        cr_expect_eq(chosen->constant_gradient, cases[i].constant, "inspect of %s: layer %s", cases[i].model, chosen->name);
+        const bcam_candidate_info *chosen =
+            bcam_inspection_layer(inspection, bcam_inspection_model(inspection)->default_layer);
+        cr_expect_eq(chosen->constant_gradient, cases[i].constant, "inspect of %s: layer %s", cases[i].model,
+                     chosen->name);
         bcam_inspection_close(&inspection);
     }
 }
@@ -141,8 +151,10 @@ Test(known, constant_gradients)
 Test(known, nhwc_twin)
 {
     size_t count, again;
-    bcam_engine *nhwc = open_signed(GOLDEN("nhwc_twin"), NULL, "gradcam"), *nchw = open_signed(GOLDEN("nhwc_twin_nchw"), NULL, "gradcam");
-    float *a = compute(nhwc, BCAM_TEST_DATA "/golden/nhwc_twin", &count), *b = compute(nchw, BCAM_TEST_DATA "/golden/nhwc_twin_nchw", &again);
+    bcam_engine *nhwc = open_signed(GOLDEN("nhwc_twin"), NULL, "gradcam"),
+                *nchw = open_signed(GOLDEN("nhwc_twin_nchw"), NULL, "gradcam");
+    float *a = compute(nhwc, BCAM_TEST_DATA "/golden/nhwc_twin", &count),
+          *b = compute(nchw, BCAM_TEST_DATA "/golden/nhwc_twin_nchw", &again);
     bcam_engine_info info, twin;
     cr_assert(bcam_engine_get_info(nhwc, &info, NULL) == BCAM_OK && bcam_engine_get_info(nchw, &twin, NULL) == BCAM_OK);
     cr_assert(info.height == twin.height && info.width == twin.width && info.channels == twin.channels);

@@ -66,7 +66,8 @@ static void check_sizes(bool signed_maps)
             cr_assert(fix_info(native).map_height == a.height && fix_info(native).map_width == a.width);
         double size = fmax(fabs((double)a.raw_min), fabs((double)a.raw_max));
         for (int p = 0; p < 49 * 47; p++) {
-            double expected = at_pixel(a.data, a.height, a.width, 49, 47, p / 47, p % 47), got = (double)((const float *)b.data)[p];
+            double expected = at_pixel(a.data, a.height, a.width, 49, 47, p / 47, p % 47),
+                   got = (double)((const float *)b.data)[p];
             cr_assert(fabs(got - expected) <= 1e-6 * size, "map %d, pixel %d: %.9g, not %.9g", i, p, got, expected);
         }
     }
@@ -132,14 +133,17 @@ static bool is_rounded(uint16_t h, double x)
 
 static bool is_level(uint8_t level, double value, double raw_max)
 {
-    double scaled = raw_max > 0 ? 255 * value / raw_max : 0, slack = 255 * 1e-6; /* the library rounds 255 L / raw_max in float32 */
-    return level >= floor(scaled - slack + 0.5) && level <= floor(scaled + slack + 0.5) && (level < 255 || scaled >= 254.49);
+    double scaled = raw_max > 0 ? 255 * value / raw_max : 0,
+           slack = 255 * 1e-6; /* the library rounds 255 L / raw_max in float32 */
+    return level >= floor(scaled - slack + 0.5) && level <= floor(scaled + slack + 0.5) &&
+           (level < 255 || scaled >= 254.49);
 }
 
 static void check_types(bcam_map_size size, bool signed_maps)
 {
     bcam_engine *f32 = open_tiny((bcam_engine_options){.map_size = size, .signed_maps = signed_maps});
-    bcam_engine *f16 = open_tiny((bcam_engine_options){.map_size = size, .signed_maps = signed_maps, .map_dtype = BCAM_F16});
+    bcam_engine *f16 =
+        open_tiny((bcam_engine_options){.map_size = size, .signed_maps = signed_maps, .map_dtype = BCAM_F16});
     bcam_engine *u8 = signed_maps ? NULL : open_tiny((bcam_engine_options){.map_size = size, .map_dtype = BCAM_U8});
     compute_tiny(f32);
     compute_tiny(f16);
@@ -149,14 +153,17 @@ static void check_types(bcam_map_size size, bool signed_maps)
         bcam_map a = tiny_map(f32, i), b = tiny_map(f16, i), c = u8 ? tiny_map(u8, i) : a;
         int most = 0;
         cr_assert(a.dtype == BCAM_F32 && b.dtype == BCAM_F16 && c.dtype == (u8 ? BCAM_U8 : BCAM_F32));
-        cr_assert(a.raw_min == b.raw_min && a.raw_max == c.raw_max && a.outcome == c.outcome && a.class_id == b.class_id && a.height == c.height);
+        cr_assert(a.raw_min == b.raw_min && a.raw_max == c.raw_max && a.outcome == c.outcome &&
+                  a.class_id == b.class_id && a.height == c.height);
         for (int p = 0; p < a.height * a.width; p++) {
             float value = ((const float *)a.data)[p];
-            cr_assert(is_rounded(((const uint16_t *)b.data)[p], (double)value), "%g is not %x", (double)value, ((const uint16_t *)b.data)[p]);
+            cr_assert(is_rounded(((const uint16_t *)b.data)[p], (double)value), "%g is not %x", (double)value,
+                      ((const uint16_t *)b.data)[p]);
             if (!u8)
                 continue;
             int level = ((const uint8_t *)c.data)[p];
-            cr_assert(is_level((uint8_t)level, (double)value, (double)a.raw_max), "%g of %g is not %d", (double)value, (double)a.raw_max, level);
+            cr_assert(is_level((uint8_t)level, (double)value, (double)a.raw_max), "%g of %g is not %d", (double)value,
+                      (double)a.raw_max, level);
             most = level > most ? level : most;
         }
         if (u8 && size == BCAM_SIZE_NATIVE)
@@ -186,19 +193,21 @@ static void check_zeros(const bcam_map *map)
 static void check_outcomes(const char *device, bcam_dtype dtype)
 {
     const char *layer = "relu1";
-    bcam_engine *engine =
-        fix_engine(fix_golden("captum_known"), (bcam_engine_options){.device = device, .batch = 5, .layers = &layer, .layer_count = 1, .map_dtype = dtype});
+    bcam_engine *engine = fix_engine(
+        fix_golden("captum_known"),
+        (bcam_engine_options){.device = device, .batch = 5, .layers = &layer, .layer_count = 1, .map_dtype = dtype});
     const int32_t ids[5] = {0}, none[5] = {-1, -1, -1, -1, -1};
     float input[5][16];
     for (int i = 0; i < 16; i++) {
-        input[0][i] = 0;    /* all units are cut off: nothing speaks for the class */
-        input[1][i] = 100;  /* the same everywhere: relu1 is 850 and 825, weights 1 and -0.5 */
+        input[0][i] = 0;   /* all units are cut off: nothing speaks for the class */
+        input[1][i] = 100; /* the same everywhere: relu1 is 850 and 825, weights 1 and -0.5 */
         input[2][i] = i == 5 ? NAN : (float)i;
         input[3][i] = (float)i;
         input[4][i] = 3e38f; /* overflows on the way */
     }
     fix_compute(engine, &(bcam_batch){.count = 5, .input = input[0], .classes = ids});
-    bcam_map zero = fix_map(engine, 0, 0, 0, 0), constant = fix_map(engine, 0, 0, 1, 0), nan = fix_map(engine, 0, 0, 2, 0), plain = fix_map(engine, 0, 0, 3, 0);
+    bcam_map zero = fix_map(engine, 0, 0, 0, 0), constant = fix_map(engine, 0, 0, 1, 0),
+             nan = fix_map(engine, 0, 0, 2, 0), plain = fix_map(engine, 0, 0, 3, 0);
     cr_assert(zero.outcome == BCAM_MAP_ALL_ZERO && zero.raw_max <= 0, "%g", (double)zero.raw_max);
     check_zeros(&zero);
     cr_assert_eq(constant.outcome, BCAM_MAP_CONSTANT);
@@ -206,7 +215,8 @@ static void check_outcomes(const char *device, bcam_dtype dtype)
     cr_assert_eq(nan.outcome, BCAM_MAP_NOT_FINITE);
     cr_assert(nan.class_id == 0 && isnan(nan.logit) && isnan(nan.raw_max));
     cr_assert_eq(fix_map(engine, 0, 0, 4, 0).outcome, BCAM_MAP_NOT_FINITE);
-    cr_assert(plain.outcome == BCAM_MAP_OK && plain.raw_min == 0 && plain.raw_max == 32.5f, "%g", (double)plain.raw_max);
+    cr_assert(plain.outcome == BCAM_MAP_OK && plain.raw_min == 0 && plain.raw_max == 32.5f, "%g",
+              (double)plain.raw_max);
     if (dtype == BCAM_F32) {
         cr_assert_eq(((const float *)constant.data)[7], 437.5f);
         cr_assert_eq(((const float *)plain.data)[15], 32.5f); /* its corner is relu1's */
@@ -237,7 +247,8 @@ Test(run_maps, a_photo_of_nan_leaves_the_others_alone)
     bcam_engine *clean = open_tiny((bcam_engine_options){.map_size = BCAM_SIZE_NATIVE});
     compute_tiny(clean);
     for (int i = 0; i < 6; i++) {
-        bcam_map a = fix_map(engine, i / 2, i % 2, 0, 0), b = fix_map(clean, i / 2, i % 2, 0, 0), bad = fix_map(engine, i / 2, i % 2, 1, 0);
+        bcam_map a = fix_map(engine, i / 2, i % 2, 0, 0), b = fix_map(clean, i / 2, i % 2, 0, 0),
+                 bad = fix_map(engine, i / 2, i % 2, 1, 0);
         cr_assert_eq(memcmp(a.data, b.data, fix_map_bytes(&a)), 0);
         cr_assert_eq(bad.outcome, BCAM_MAP_NOT_FINITE);
         cr_assert(isnan(bad.logit));
@@ -256,13 +267,15 @@ static void check_tensors(bcam_engine *engine, int layer)
     bcam_layer_info info;
     cr_assert_eq(bcam_engine_get_layer(engine, layer, &info, NULL), BCAM_OK);
     size_t c = (size_t)info.channels, area = (size_t)info.height * (size_t)info.width;
-    float *a = fix_tensor(engine, BCAM_TENSOR_ACTIVATIONS, layer, 0, &a_count), *w = fix_tensor(engine, BCAM_TENSOR_WEIGHTS, layer, 0, &w_count), *g = NULL;
+    float *a = fix_tensor(engine, BCAM_TENSOR_ACTIVATIONS, layer, 0, &a_count),
+          *w = fix_tensor(engine, BCAM_TENSOR_WEIGHTS, layer, 0, &w_count), *g = NULL;
     cr_assert(a_count == 2 * c * area && w_count == 2 * 2 * c);
     if (!info.constant_gradient) {
         g = fix_tensor(engine, BCAM_TENSOR_GRADIENTS, layer, 0, &g_count);
         cr_assert_eq(g_count, 2 * 2 * c * area);
     } else {
-        cr_assert_eq(bcam_engine_read(engine, BCAM_TENSOR_GRADIENTS, layer, 0, NULL, 0, &g_count, NULL), BCAM_E_UNSUPPORTED);
+        cr_assert_eq(bcam_engine_read(engine, BCAM_TENSOR_GRADIENTS, layer, 0, NULL, 0, &g_count, NULL),
+                     BCAM_E_UNSUPPORTED);
     }
     for (int method = 0; method < 2; method++) {
         float *raw = fix_tensor(engine, BCAM_TENSOR_RAW, layer, method, &raw_count);
@@ -277,11 +290,13 @@ static void check_tensors(bcam_engine *engine, int layer)
                     double weight = (double)w[kn * c + i];
                     if (g && p == 0)
                         cr_assert(fabs(weight - mean) <= 1e-6 * (1e-3 + fabs(mean)), "%g, not %g", weight, mean);
-                    double term = (method && g ? (double)g[(kn * c + i) * area + p] : weight) * (double)a[(kn % 2 * c + i) * area + p];
+                    double term = (method && g ? (double)g[(kn * c + i) * area + p] : weight) *
+                                  (double)a[(kn % 2 * c + i) * area + p];
                     sum += term;
                     size += fabs(term);
                 }
-                cr_assert(fabs((double)raw[kn * area + p] - sum) <= 1e-6 * size, "%g, not %g", (double)raw[kn * area + p], sum);
+                cr_assert(fabs((double)raw[kn * area + p] - sum) <= 1e-6 * size, "%g, not %g",
+                          (double)raw[kn * area + p], sum);
             }
         free(raw);
     }
@@ -323,12 +338,14 @@ static void check_no_allocation(const char *model, bcam_engine_options options, 
     uint8_t *bytes = fix_scene(3, info.width, info.height * info.batch);
     int64_t before = bcam_alloc_calls();
     for (int run = 0; run < 2; run++) {
-        fix_compute(engine, &(bcam_batch){.count = info.batch, .input = pixels ? NULL : input, .pixels = pixels ? bytes : NULL});
+        fix_compute(engine, &(bcam_batch){
+                                .count = info.batch, .input = pixels ? NULL : input, .pixels = pixels ? bytes : NULL});
         fix_compute(engine, &(bcam_batch){.count = 1, .input = input});
         for (int i = 0; i < info.layer_count * info.method_count; i++)
             fix_map(engine, i / info.method_count, i % info.method_count, 0, 0);
     }
-    cr_assert_eq(bcam_alloc_calls(), before, "%s allocates %lld times", model, (long long)(bcam_alloc_calls() - before));
+    cr_assert_eq(bcam_alloc_calls(), before, "%s allocates %lld times", model,
+                 (long long)(bcam_alloc_calls() - before));
     free(input);
     free(bytes);
     bcam_engine_close(&engine);
@@ -336,13 +353,19 @@ static void check_no_allocation(const char *model, bcam_engine_options options, 
 
 Test(run_maps, computing_allocates_nothing)
 {
-    static const char *const models[] = {fix_golden("resnet_tiny_new"), fix_golden("mobilenet_v3_tiny_old"), fix_golden("multi_consumer"), fix_golden("nhwc_twin"),
+    static const char *const models[] = {fix_golden("resnet_tiny_new"), fix_golden("mobilenet_v3_tiny_old"),
+                                         fix_golden("multi_consumer"), fix_golden("nhwc_twin"),
                                          fix_golden("const_layernorm_gemm")};
     for (size_t i = 0; i < BCAM_COUNT(models); i++)
         for (int way = 0; way < 3; way++)
             check_no_allocation(models[i],
-                                (bcam_engine_options){.device = way ? "cpu" : "reference", .batch = 3, .threads = 2, .classes = way == 2 ? 12 : 2, .methods = methods,
-                                                      .method_count = 2, .map_dtype = BCAM_F16},
+                                (bcam_engine_options){.device = way ? "cpu" : "reference",
+                                                      .batch = 3,
+                                                      .threads = 2,
+                                                      .classes = way == 2 ? 12 : 2,
+                                                      .methods = methods,
+                                                      .method_count = 2,
+                                                      .map_dtype = BCAM_F16},
                                 way == 1);
 }
 
@@ -356,7 +379,8 @@ static void refuse_open(const char *model, bcam_engine_options options, bcam_sta
     int64_t live = bcam_alloc_live();
     cr_assert_eq(bcam_engine_open(model, &options, &engine, &err), code, "%s: %d %s", word, (int)err.code, err.message);
     cr_assert_null(engine);
-    cr_assert(err.code == code && strstr(err.message, word) && !strchr(err.message, '\n'), "'%s' is not in: %s", word, err.message);
+    cr_assert(err.code == code && strstr(err.message, word) && !strchr(err.message, '\n'), "'%s' is not in: %s", word,
+              err.message);
     engine = (bcam_engine *)&engine;
     cr_assert_eq(bcam_engine_open(model, &options, &engine, NULL), code); /* err may be missing */
     cr_assert_null(engine);
@@ -384,7 +408,8 @@ Test(run_maps, options_that_will_not_do)
     refuse_open(model, (bcam_engine_options){.methods = methods, .method_count = 9}, BCAM_E_ARGUMENT, "9");
     refuse_open(model, (bcam_engine_options){.method_count = 1}, BCAM_E_ARGUMENT, "method");
     refuse_open(model, (bcam_engine_options){.methods = no_name, .method_count = 1}, BCAM_E_ARGUMENT, "method");
-    refuse_open(model, (bcam_engine_options){.methods = wrong_method, .method_count = 1}, BCAM_E_ARGUMENT, "gradcam, hirescam");
+    refuse_open(model, (bcam_engine_options){.methods = wrong_method, .method_count = 1}, BCAM_E_ARGUMENT,
+                "gradcam, hirescam");
     refuse_open(model, (bcam_engine_options){.classes = -3}, BCAM_E_ARGUMENT, "-3");
     refuse_open(model, (bcam_engine_options){.map_dtype = BCAM_F64}, BCAM_E_ARGUMENT, "float32");
     refuse_open(model, (bcam_engine_options){.map_dtype = (bcam_dtype)99}, BCAM_E_ARGUMENT, "float32");
@@ -436,7 +461,8 @@ Test(run_maps, batches_that_will_not_do)
 
 Test(run_maps, questions_that_have_no_answer)
 {
-    bcam_engine *engine = fix_engine(fix_golden("resnet_tiny_old"), (bcam_engine_options){.batch = 3, .classes = 2, .map_size = BCAM_SIZE_NATIVE});
+    bcam_engine *engine = fix_engine(fix_golden("resnet_tiny_old"),
+                                     (bcam_engine_options){.batch = 3, .classes = 2, .map_size = BCAM_SIZE_NATIVE});
     bcam_engine_info info;
     bcam_layer_info layer;
     bcam_map map;
@@ -447,10 +473,12 @@ Test(run_maps, questions_that_have_no_answer)
     cr_assert_eq(bcam_engine_read(engine, BCAM_TENSOR_RAW, 0, 0, NULL, 0, &count, &err), BCAM_E_ARGUMENT);
     float *input = fix_input(engine, 2, 1);
     fix_compute(engine, &(bcam_batch){.count = 2, .input = input});
-    static const int wrong[][4] = {{-1, 0, 0, 0}, {1, 0, 0, 0}, {0, -1, 0, 0}, {0, 1, 0, 0}, {0, 0, -1, 0}, {0, 0, 2, 0}, {0, 0, 0, -1}, {0, 0, 0, 2}};
+    static const int wrong[][4] = {{-1, 0, 0, 0}, {1, 0, 0, 0}, {0, -1, 0, 0}, {0, 1, 0, 0},
+                                   {0, 0, -1, 0}, {0, 0, 2, 0}, {0, 0, 0, -1}, {0, 0, 0, 2}};
     for (size_t i = 0; i < BCAM_COUNT(wrong); i++) {
         err.message[0] = '\0';
-        cr_assert_eq(bcam_engine_map(engine, wrong[i][0], wrong[i][1], wrong[i][2], wrong[i][3], &map, &err), BCAM_E_ARGUMENT);
+        cr_assert_eq(bcam_engine_map(engine, wrong[i][0], wrong[i][1], wrong[i][2], wrong[i][3], &map, &err),
+                     BCAM_E_ARGUMENT);
         cr_assert(strstr(err.message, "no map"), "%s", err.message);
     }
     cr_assert_eq(bcam_engine_map(engine, 0, 0, 0, 0, NULL, &err), BCAM_E_ARGUMENT);
@@ -479,7 +507,9 @@ Test(run_maps, gradients_of_many_classes_are_not_kept)
     const char *layer = "layer1";
     size_t count;
     bcam_error err;
-    bcam_engine *engine = fix_engine(fix_golden("resnet_tiny_old"), (bcam_engine_options){.batch = 1, .classes = 9, .layers = &layer, .layer_count = 1});
+    bcam_engine *engine =
+        fix_engine(fix_golden("resnet_tiny_old"),
+                   (bcam_engine_options){.batch = 1, .classes = 9, .layers = &layer, .layer_count = 1});
     float *input = fix_input(engine, 1, 1);
     fix_compute(engine, &(bcam_batch){.count = 1, .input = input});
     cr_assert_eq(bcam_engine_read(engine, BCAM_TENSOR_GRADIENTS, 0, 0, NULL, 0, &count, &err), BCAM_E_UNSUPPORTED);

@@ -20,13 +20,17 @@ static void check_index(const fix_job *job)
 static void check_leftovers(const fix_job *job, bcam_status status)
 {
     if (!fix_exists(fix_in(job, "out/run.json"))) {
-        cr_assert(!fix_exists(job->out) || rmdir(job->out) == 0 || (remove(fix_in(job, "out/run.json.tmp")) == 0 && rmdir(job->out) == 0), "the folder cannot be told from somebody else's");
+        cr_assert(!fix_exists(job->out) || rmdir(job->out) == 0 ||
+                      (remove(fix_in(job, "out/run.json.tmp")) == 0 && rmdir(job->out) == 0),
+                  "the folder cannot be told from somebody else's");
         return;
     }
     cJSON *json = fix_json(job->out);
     const char *said = fix_field(json, "status");
     cr_assert_str_eq(fix_field(json, "program"), "batchcam");
-    cr_assert(status == BCAM_OK ? strcmp(said, "complete") == 0 : strcmp(said, "running") == 0 || strcmp(said, "failed") == 0, "%s after status %d", said, (int)status);
+    cr_assert(status == BCAM_OK ? strcmp(said, "complete") == 0
+                                : strcmp(said, "running") == 0 || strcmp(said, "failed") == 0,
+              "%s after status %d", said, (int)status);
     if (strcmp(said, "running") != 0)
         check_index(job);
     cJSON_Delete(json);
@@ -42,13 +46,17 @@ static bool run_without(fix_job *job, int64_t nth, bool persist)
     bcam_status status = bcam_run(&job->options, NULL, NULL, &job->summary, &job->err);
     bcam_alloc_fail_at(0, false);
     bool failed = bcam_alloc_calls() - calls >= nth;
-    cr_assert_eq(bcam_alloc_live(), live, "%lld blocks leaked where allocation %lld failed", (long long)(bcam_alloc_live() - live), (long long)nth);
-    cr_assert(status == BCAM_OK || status == BCAM_E_MEMORY, "allocation %lld: %d: %s", (long long)nth, (int)status, job->err.message);
+    cr_assert_eq(bcam_alloc_live(), live, "%lld blocks leaked where allocation %lld failed",
+                 (long long)(bcam_alloc_live() - live), (long long)nth);
+    cr_assert(status == BCAM_OK || status == BCAM_E_MEMORY, "allocation %lld: %d: %s", (long long)nth, (int)status,
+              job->err.message);
     cr_assert(status == BCAM_OK || *job->err.message);
     check_leftovers(job, status);
     if (status == BCAM_OK && failed) /* no memory for a photo is its row's outcome */
-        cr_assert_gt(atoi(fix_rows(job->out, "SELECT count(*) FROM images WHERE outcome = 'unreadable' AND message LIKE '%memory%'")), 0,
-                     "allocation %lld failed, and nobody says so", (long long)nth);
+        cr_assert_gt(
+            atoi(fix_rows(job->out,
+                          "SELECT count(*) FROM images WHERE outcome = 'unreadable' AND message LIKE '%memory%'")),
+            0, "allocation %lld failed, and nobody says so", (long long)nth);
     cr_assert(status != BCAM_OK || job->summary.images == 4);
     return failed;
 }
@@ -104,7 +112,8 @@ Test(run_memory, memory_runs_out_in_a_run)
 static bool open_without(const char *model, int64_t nth)
 {
     static const char *const methods[] = {"gradcam", "hirescam"};
-    const bcam_engine_options options = {.batch = 2, .threads = 1, .methods = methods, .method_count = 2, .classes = 9, .map_dtype = BCAM_F16};
+    const bcam_engine_options options = {
+        .batch = 2, .threads = 1, .methods = methods, .method_count = 2, .classes = 9, .map_dtype = BCAM_F16};
     bcam_engine *engine = (bcam_engine *)&engine;
     bcam_error err = {0};
     int64_t live = bcam_alloc_live(), calls = bcam_alloc_calls();
@@ -112,14 +121,17 @@ static bool open_without(const char *model, int64_t nth)
     bcam_status status = bcam_engine_open(model, &options, &engine, &err);
     bcam_alloc_fail_at(0, false);
     bool failed = bcam_alloc_calls() - calls >= nth;
-    cr_assert_eq(status, failed ? BCAM_E_MEMORY : BCAM_OK, "%s, allocation %lld: %d %s", model, (long long)nth, (int)status, err.message);
+    cr_assert_eq(status, failed ? BCAM_E_MEMORY : BCAM_OK, "%s, allocation %lld: %d %s", model, (long long)nth,
+                 (int)status, err.message);
     cr_assert((status == BCAM_OK) == (engine != NULL) && (status == BCAM_OK) == (*err.message == '\0'));
     bcam_engine_close(&engine);
-    cr_assert_eq(bcam_alloc_live(), live, "%s, allocation %lld: %lld blocks leaked", model, (long long)nth, (long long)(bcam_alloc_live() - live));
+    cr_assert_eq(bcam_alloc_live(), live, "%s, allocation %lld: %lld blocks leaked", model, (long long)nth,
+                 (long long)(bcam_alloc_live() - live));
     return failed;
 }
 
-static const char *const models[] = {fix_golden("resnet_block_bn_new"), fix_golden("mobilenet_v3_tiny_old"), fix_golden("nhwc_twin"), fix_golden("fixed_batch_reshape"),
+static const char *const models[] = {fix_golden("resnet_block_bn_new"), fix_golden("mobilenet_v3_tiny_old"),
+                                     fix_golden("nhwc_twin"), fix_golden("fixed_batch_reshape"),
                                      fix_golden("multi_consumer")};
 
 Test(run_memory, each_allocation_of_an_engine_fails)
@@ -144,7 +156,8 @@ static bool inspect_without(const char *model, int64_t nth)
     bcam_status status = bcam_inspect(model, &inspection, &err);
     bcam_alloc_fail_at(0, false);
     bool failed = bcam_alloc_calls() - calls >= nth;
-    cr_assert(status == BCAM_OK || (failed && status == BCAM_E_MEMORY), "%s, allocation %lld: %d %s", model, (long long)nth, (int)status, err.message);
+    cr_assert(status == BCAM_OK || (failed && status == BCAM_E_MEMORY), "%s, allocation %lld: %d %s", model,
+              (long long)nth, (int)status, err.message);
     cr_assert((status == BCAM_OK) == (inspection != NULL));
     if (inspection) { /* what could be done without must be whole */
         const bcam_model_info *info = bcam_inspection_model(inspection);
@@ -152,7 +165,8 @@ static bool inspect_without(const char *model, int64_t nth)
         inspected_layers = info->layer_count;
     }
     bcam_inspection_close(&inspection);
-    cr_assert_eq(bcam_alloc_live(), live, "%s, allocation %lld: %lld blocks leaked", model, (long long)nth, (long long)(bcam_alloc_live() - live));
+    cr_assert_eq(bcam_alloc_live(), live, "%s, allocation %lld: %lld blocks leaked", model, (long long)nth,
+                 (long long)(bcam_alloc_live() - live));
     return failed;
 }
 
@@ -176,7 +190,8 @@ Test(run_memory, reading_a_tensor_without_memory)
     size_t count;
     fix_compute(engine, &(bcam_batch){.count = 2, .input = input});
     bcam_alloc_fail_at(1, true);
-    bcam_status computed = bcam_engine_compute(engine, &(bcam_batch){.count = 2, .input = input}, NULL); /* needs none */
+    bcam_status computed =
+        bcam_engine_compute(engine, &(bcam_batch){.count = 2, .input = input}, NULL); /* needs none */
     bcam_status read = bcam_engine_read(engine, BCAM_TENSOR_ACTIVATIONS, 0, 0, room, 100000, &count, NULL);
     bcam_alloc_fail_at(0, false);
     cr_assert(computed == BCAM_OK && read == BCAM_E_MEMORY);

@@ -15,7 +15,8 @@ enum { MOST_PHOTOS = 650 };
 
 #define PHOTOS BCAM_SHARED_DATA "/images/imagenet_val_650"
 
-static const char *const models[] = {"squeezenet1.1_zoo", "mobilenet_v2_1.0_224_quant_deq", "cifar10_resnet20", "mlperftiny_resnet8_cifar10"};
+static const char *const models[] = {"squeezenet1.1_zoo", "mobilenet_v2_1.0_224_quant_deq", "cifar10_resnet20",
+                                     "mlperftiny_resnet8_cifar10"};
 enum { MODELS = sizeof models / sizeof *models };
 
 static void need_data(void)
@@ -39,7 +40,8 @@ Test(real, squeezenet_vectors)
     bcam_error err = {0};
     bcam_engine *engine = NULL;
     bcam_engine_options options = {.batch = 1};
-    cr_assert_eq(bcam_engine_open(BCAM_SHARED_DATA "/models/squeezenet1.1_zoo.onnx", &options, &engine, &err), BCAM_OK, "%s", err.message);
+    cr_assert_eq(bcam_engine_open(BCAM_SHARED_DATA "/models/squeezenet1.1_zoo.onnx", &options, &engine, &err), BCAM_OK,
+                 "%s", err.message);
     for (int i = 0; i < 3; i++) {
         char name[32];
         snprintf(name, sizeof name, "input_%d.npy", i);
@@ -115,7 +117,12 @@ static void compare_index(const char *model, const char *out, const top1 *rows, 
     double worst = 0;
     snprintf(path, sizeof path, "%s/index.sqlite", out);
     cr_assert_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    cr_assert_eq(sqlite3_prepare_v2(db, "SELECT path, class, logit FROM images JOIN predictions ON image_id = images.id WHERE rank = 0 AND outcome = 'ok'", -1, &query, NULL), SQLITE_OK);
+    cr_assert_eq(
+        sqlite3_prepare_v2(
+            db,
+            "SELECT path, class, logit FROM images JOIN predictions ON image_id = images.id WHERE rank = 0 AND outcome = 'ok'",
+            -1, &query, NULL),
+        SQLITE_OK);
     while (sqlite3_step(query) == SQLITE_ROW) {
         const top1 *golden = find_top1(rows, count, (const char *)sqlite3_column_text(query, 0));
         cr_assert(golden, "%s is not in the golden list", (const char *)sqlite3_column_text(query, 0));
@@ -127,7 +134,8 @@ static void compare_index(const char *model, const char *out, const top1 *rows, 
     }
     sqlite3_finalize(query);
     sqlite3_close(db);
-    printf("%s: %d photos, %d with another top-1, %d near-ties; largest difference of the top logit %.1e\n", model, seen, wrong, near_ties, worst);
+    printf("%s: %d photos, %d with another top-1, %d near-ties; largest difference of the top logit %.1e\n", model,
+           seen, wrong, near_ties, worst);
     cr_assert_eq(seen, MOST_PHOTOS);
     cr_assert_eq(wrong, 0);
     cr_assert_lt(worst, 1e-3);
@@ -146,7 +154,8 @@ Test(real, top1_over_all_photos)
         const char *images = PHOTOS;
         bcam_error err = {0};
         bcam_run_summary summary;
-        bcam_run_options options = {.model = onnx, .images = &images, .image_count = 1, .out_dir = out, .limit = MOST_PHOTOS};
+        bcam_run_options options = {
+            .model = onnx, .images = &images, .image_count = 1, .out_dir = out, .limit = MOST_PHOTOS};
         options.engine.map_size = BCAM_SIZE_NATIVE;
         options.engine.preprocess = recipe;
         cr_assert_eq(bcam_run(&options, NULL, NULL, &summary, &err), BCAM_OK, "%s", err.message);
@@ -173,7 +182,8 @@ static void load_photos(const char *folder, const bcam_recipe *recipe, uint8_t *
         cr_assert_eq(fscanf(file, "%255s", name), 1);
         snprintf(path, sizeof path, "%s/%s", PHOTOS, name);
         cr_assert_eq(bcam_photo_load(&photo, path, &limits), BCAM_OUTCOME_OK, "%s: %s", path, photo.message);
-        cr_assert_eq(bcam_prep_photo(recipe, &photo, pixels + (size_t)i * item, &crop, &err), BCAM_OK, "%s", err.message);
+        cr_assert_eq(bcam_prep_photo(recipe, &photo, pixels + (size_t)i * item, &crop, &err), BCAM_OK, "%s",
+                     err.message);
     }
     fclose(file);
     bcam_photo_fini(&photo);
@@ -207,7 +217,10 @@ static int compare_layer(bcam_engine *engine, const char *folder, const golden_r
     static const struct {
         const char *name, *suffix;
         bcam_tensor_kind kind;
-    } kinds[] = {{"activations", "A", BCAM_TENSOR_ACTIVATIONS}, {"weights", "w", BCAM_TENSOR_WEIGHTS}, {"map", "map", BCAM_TENSOR_RAW}, {"gradients", "g", BCAM_TENSOR_GRADIENTS}};
+    } kinds[] = {{"activations", "A", BCAM_TENSOR_ACTIVATIONS},
+                 {"weights", "w", BCAM_TENSOR_WEIGHTS},
+                 {"map", "map", BCAM_TENSOR_RAW},
+                 {"gradients", "g", BCAM_TENSOR_GRADIENTS}};
     const double own[] = {row->activations, row->weights, row->map, row->gradients};
     int bad = 0;
     for (size_t i = 0; i < 4; i++) {
@@ -243,7 +256,12 @@ static int compare_model(const char *model)
     for (int i = 0; i < count; i++) {
         const char *layer = rows[i].layer;
         bcam_engine *engine = NULL;
-        bcam_engine_options options = {.batch = 3, .layers = &layer, .layer_count = 1, .map_size = BCAM_SIZE_NATIVE, .signed_maps = true, .preprocess = recipe_file};
+        bcam_engine_options options = {.batch = 3,
+                                       .layers = &layer,
+                                       .layer_count = 1,
+                                       .map_size = BCAM_SIZE_NATIVE,
+                                       .signed_maps = true,
+                                       .preprocess = recipe_file};
         cr_assert_eq(bcam_engine_open(onnx, &options, &engine, &err), BCAM_OK, "%s: %s", model, err.message);
         const bcam_recipe *recipe = bcam_engine_recipe(engine);
         uint8_t *pixels = malloc(3 * 3 * (size_t)recipe->height * (size_t)recipe->width);
@@ -252,7 +270,8 @@ static int compare_model(const char *model)
         bcam_batch batch = {.count = 3, .pixels = pixels, .classes = classes};
         cr_assert_eq(bcam_engine_compute(engine, &batch, &err), BCAM_OK, "%s: %s", model, err.message);
         golden_array logits = golden_read(folder, "logits.npy");
-        int wrong = golden_expect("logits", layer, bcam_engine_logits(engine), logits.data, logits.count, rows[i].logits);
+        int wrong =
+            golden_expect("logits", layer, bcam_engine_logits(engine), logits.data, logits.count, rows[i].logits);
         wrong += compare_layer(engine, folder, &rows[i]);
         printf("%s, %s: %s\n", model, layer, wrong ? "differs" : "within the bound");
         bad += wrong;

@@ -4,7 +4,8 @@
 
 enum { CLASSES = 6, PHOTOS = 5 };
 
-static const char names[] = "n00000000 red fox, Vulpes vulpes\nn00000001 grey wolf\nn00000002 arctic hare\nn00000003 12\nn00000004 label\nn00000005 bear\n";
+static const char names[] =
+    "n00000000 red fox, Vulpes vulpes\nn00000001 grey wolf\nn00000002 arctic hare\nn00000003 12\nn00000004 label\nn00000005 bear\n";
 
 /* Photos 00 … 04: 00 and 02 are bears, 01 is a wolf, the others are nothing that the model knows. */
 static fix_job *open_job(void)
@@ -38,7 +39,13 @@ static void explain(fix_job *job, const char *first, ...)
 /* The classes explained of photo i, as "3,1,". */
 static void explained(const fix_job *job, int i, char *out)
 {
-    snprintf(out, 256, "%s", fix_rows(job->out, fix_text("SELECT group_concat(class || ',', '') FROM (SELECT class FROM maps WHERE image_id = %d ORDER BY id)", i + 1)));
+    snprintf(
+        out, 256, "%s",
+        fix_rows(
+            job->out,
+            fix_text(
+                "SELECT group_concat(class || ',', '') FROM (SELECT class FROM maps WHERE image_id = %d ORDER BY id)",
+                i + 1)));
     out[strcspn(out, "\n")] = '\0';
     if (strcmp(out, "NULL") == 0)
         *out = '\0';
@@ -46,7 +53,8 @@ static void explained(const fix_job *job, int i, char *out)
 
 static int ranked(const fix_job *job, int i, int rank)
 {
-    return atoi(fix_rows(job->out, fix_text("SELECT class FROM predictions WHERE image_id = %d AND rank = %d", i + 1, rank)));
+    return atoi(
+        fix_rows(job->out, fix_text("SELECT class FROM predictions WHERE image_id = %d AND rank = %d", i + 1, rank)));
 }
 
 /* What is wanted of a photo, with each class once; -1 is nothing. */
@@ -98,7 +106,11 @@ Test(run_targets, ranks)
     check_ranks(job, "top6", 6);
     check_ranks(job, "top50", 6); /* there are no more */
     check_ranks(job, "top1,top3", 3);
-    cr_assert_str_eq(fix_rows(job->out, "SELECT count(*) FROM maps JOIN predictions USING (image_id, class) WHERE maps.logit <> predictions.logit"), "0\n");
+    cr_assert_str_eq(
+        fix_rows(
+            job->out,
+            "SELECT count(*) FROM maps JOIN predictions USING (image_id, class) WHERE maps.logit <> predictions.logit"),
+        "0\n");
     fix_close(job);
 }
 
@@ -115,8 +127,11 @@ Test(run_targets, the_label)
         wanted w = {.text = ""};
         want(&w, labels[i]);
         expect_explained(job, i, &w);
-        cr_assert_str_eq(fix_rows(job->out, fix_text("SELECT path, outcome, ifnull(label, -1), message <> '' FROM images WHERE id = %d", i + 1)),
-                         fix_text("%s|%s|%d|%d\n", paths[i], labels[i] < 0 ? "no_label" : "ok", labels[i], labels[i] < 0));
+        cr_assert_str_eq(
+            fix_rows(
+                job->out,
+                fix_text("SELECT path, outcome, ifnull(label, -1), message <> '' FROM images WHERE id = %d", i + 1)),
+            fix_text("%s|%s|%d|%d\n", paths[i], labels[i] < 0 ? "no_label" : "ok", labels[i], labels[i] < 0));
     }
     fix_expect_rows(job->out, "SELECT count(DISTINCT image_id) FROM predictions", "3\n");
     fix_close(job);
@@ -146,7 +161,9 @@ Test(run_targets, classes_by_name_and_number)
     static const struct {
         const char *target;
         int class;
-    } cases[] = {{"grey wolf", 1}, {"GREY WOLF", 1}, {"red fox", 0}, {"red fox, Vulpes vulpes", 0}, {"n00000002", 2}, {"12", 3}, {"0", 0}, {"5", 5}, {"label", 4}};
+    } cases[] = {{"grey wolf", 1}, {"GREY WOLF", 1}, {"red fox", 0}, {"red fox, Vulpes vulpes", 0},
+                 {"n00000002", 2}, {"12", 3},        {"0", 0},       {"5", 5},
+                 {"label", 4}};
     fix_job *job = open_job();
     for (size_t c = 0; c < BCAM_COUNT(cases); c++) {
         explain(job, cases[c].target, NULL);
@@ -181,8 +198,10 @@ Test(run_targets, unions_name_each_class_once)
 Test(run_targets, classes_of_each_photo)
 {
     fix_job *job = open_job();
-    fix_write_text(job->csv, "file,class\nunknown/03.jpg,2\n04.jpg,bear,0\n\"bear/00.jpg\",\"red fox, Vulpes vulpes\"\nbear/02.jpg,n00000002,2,grey wolf\n"
-                                         "grey wolf/01.jpg,5,\n04.jpg,bear\n\n04.jpg,1\n");
+    fix_write_text(
+        job->csv,
+        "file,class\nunknown/03.jpg,2\n04.jpg,bear,0\n\"bear/00.jpg\",\"red fox, Vulpes vulpes\"\nbear/02.jpg,n00000002,2,grey wolf\n"
+        "grey wolf/01.jpg,5,\n04.jpg,bear\n\n04.jpg,1\n");
     static const char *const expected[PHOTOS] = {"5,0,1,", "0,", "2,1,", "5,", "2,"};
     explain(job, job->csv, NULL);
     fix_run(job);
@@ -226,9 +245,13 @@ Test(run_targets, csv_that_does_not_match)
     fix_job *job = open_job();
     const char *csv = job->csv;
     explain(job, csv, NULL);
-    fix_write_text(csv, "file,class\n04.jpg,1\nbear/00.jpg,0\nunknown/03.jpg,2\n"); /* two photos have no row: the first is named */
+    fix_write_text(
+        csv,
+        "file,class\n04.jpg,1\nbear/00.jpg,0\nunknown/03.jpg,2\n"); /* two photos have no row: the first is named */
     fix_refused(job, BCAM_E_CLASS, csv, "'bear/02.jpg'", NULL);
-    fix_write_text(csv, "file,class\n04.jpg,1\nzebra.jpg,1\nbear/00.jpg,0\nbear/02.jpg,0\nant.jpg,3\ngrey wolf/01.jpg,1\nunknown/03.jpg,2\n");
+    fix_write_text(
+        csv,
+        "file,class\n04.jpg,1\nzebra.jpg,1\nbear/00.jpg,0\nbear/02.jpg,0\nant.jpg,3\ngrey wolf/01.jpg,1\nunknown/03.jpg,2\n");
     fix_refused(job, BCAM_E_CLASS, csv, "line 3", "'zebra.jpg'", NULL); /* the first in the file, not in the alphabet */
     fix_write_text(csv, "04.jpg,1\nbear/00.jpg,0\nbear/02.jpg,0\ngrey wolf/01.jpg,gray wolf\nunknown/03.jpg,2\n");
     fix_refused(job, BCAM_E_CLASS, csv, "line 4", "'gray wolf'", "did you mean 'grey wolf'", NULL);
@@ -253,7 +276,9 @@ Test(run_targets, csv_and_a_limit)
     fix_write_text(job->targets[0], "04.jpg,1\nbear/00.jpg,0\n"); /* rows for those that are taken are enough, */
     fix_run(job);
     cr_assert_eq(job->summary.maps, 2);
-    fix_write_text(job->targets[0], "04.jpg,1\nbear/00.jpg,0\nbear/02.jpg,0\ngrey wolf/01.jpg,1\nunknown/03.jpg,2\n"); /* and more do no harm */
+    fix_write_text(
+        job->targets[0],
+        "04.jpg,1\nbear/00.jpg,0\nbear/02.jpg,0\ngrey wolf/01.jpg,1\nunknown/03.jpg,2\n"); /* and more do no harm */
     fix_run(job);
     cr_assert_eq(job->summary.maps, 2);
     fix_close(job);
@@ -274,7 +299,8 @@ Test(run_targets, two_csv_files)
     }
     fix_remove(job->out);
     explain(job, fix_in(job, "a.csv"), fix_in(job, "b.csv"), NULL);
-    fix_write_text(job->targets[0], "04.jpg,1\nbear/00.jpg,1\nbear/02.jpg,1\ngone.jpg,1\n"); /* the file that is wrong is named */
+    fix_write_text(job->targets[0],
+                   "04.jpg,1\nbear/00.jpg,1\nbear/02.jpg,1\ngone.jpg,1\n"); /* the file that is wrong is named */
     fix_refused(job, BCAM_E_CLASS, "a.csv", "line 4", "'gone.jpg'", NULL);
     fix_write_text(job->targets[0], "04.jpg,1\nbear/02.jpg,1\n");
     fix_refused(job, BCAM_E_CLASS, "a.csv", "'bear/00.jpg'", NULL);
@@ -285,14 +311,25 @@ Test(run_targets, two_csv_files)
 
 Test(run_targets, what_is_no_target)
 {
-    static const char *const wrong[][2] = {{"grey wlf", "did you mean 'grey wolf'"}, {"top0", "'top0'"}, {"top", "'top'"}, {"top-1", "'top-1'"}, {"topp", "'topp'"},
-                                           {"6", "0 to 5"}, {"-1", "'-1'"}, {"", "''"}, {"bear,owl", "'owl'"}, {"bear,", "''"}, {"1.5", "'1.5'"}, {"bear,t.csv", "'t.csv'"}};
+    static const char *const wrong[][2] = {{"grey wlf", "did you mean 'grey wolf'"},
+                                           {"top0", "'top0'"},
+                                           {"top", "'top'"},
+                                           {"top-1", "'top-1'"},
+                                           {"topp", "'topp'"},
+                                           {"6", "0 to 5"},
+                                           {"-1", "'-1'"},
+                                           {"", "''"},
+                                           {"bear,owl", "'owl'"},
+                                           {"bear,", "''"},
+                                           {"1.5", "'1.5'"},
+                                           {"bear,t.csv", "'t.csv'"}};
     fix_job *job = open_job();
     for (size_t i = 0; i < BCAM_COUNT(wrong); i++) {
         explain(job, wrong[i][0], NULL);
         cr_assert_neq(fix_try(job), BCAM_OK, "%s", wrong[i][0]);
         cr_assert(strstr(job->err.message, wrong[i][1]), "'%s': %s", wrong[i][0], job->err.message);
-        cr_assert(job->err.code == (strstr(wrong[i][0], "csv") ? BCAM_E_ARGUMENT : BCAM_E_CLASS), "'%s': %s", wrong[i][0], job->err.message);
+        cr_assert(job->err.code == (strstr(wrong[i][0], "csv") ? BCAM_E_ARGUMENT : BCAM_E_CLASS), "'%s': %s",
+                  wrong[i][0], job->err.message);
         cr_assert_not(fix_exists(job->out));
     }
     fix_close(job);

@@ -51,7 +51,7 @@ bool bcam_grow(void *array_pointer, size_t *capacity, size_t count, size_t eleme
 /** A bump allocator for things that die together (a graph, a plan). Zeroed memory, 16-byte aligned. */
 typedef struct bcam_pool {
     struct bcam_pool_block *blocks;
-    size_t used; /* of the newest block */
+    size_t used;  /* of the newest block */
     size_t bytes; /* in all */
 } bcam_pool;
 
@@ -68,7 +68,7 @@ static inline bool bcam_mul_size(size_t a, size_t b, size_t *out)
 {
     return !__builtin_mul_overflow(a, b, out);
 }
-uint16_t bcam_f32_to_f16(float value);  /* round to nearest even; overflow to infinity */
+uint16_t bcam_f32_to_f16(float value); /* round to nearest even; overflow to infinity */
 float bcam_f16_to_f32(uint16_t value);
 uint16_t bcam_f32_to_bf16(float value); /* round to nearest even */
 float bcam_bf16_to_f32(uint16_t value);

@@ -66,7 +66,8 @@ static bcam_status read_all(int fd, const char *path, size_t limit, char **data,
         if (got < 0 || (size += (size_t)got) > limit) {
             bcam_free(text);
             return got < 0 ? bcam_fail(err, BCAM_E_IO, "cannot read '%s': %s", path, strerror(errno))
-                           : bcam_fail(err, BCAM_E_INPUT, "'%s' is larger than %zu bytes; is it the right file?", path, limit);
+                           : bcam_fail(err, BCAM_E_INPUT, "'%s' is larger than %zu bytes; is it the right file?", path,
+                                       limit);
         }
     }
     text[size] = '\0';

@@ -59,8 +59,9 @@ static const struct {
     const char *name;
     size_t bytes;
 } dtypes[] = {
-    [BCAM_F32] = {"float32", 4}, [BCAM_F16] = {"float16", 2}, [BCAM_U8] = {"uint8", 1},      [BCAM_F64] = {"float64", 8},
-    [BCAM_I32] = {"int32", 4},   [BCAM_I64] = {"int64", 8},   [BCAM_BF16] = {"bfloat16", 2},
+    [BCAM_F32] = {"float32", 4},   [BCAM_F16] = {"float16", 2}, [BCAM_U8] = {"uint8", 1},
+    [BCAM_F64] = {"float64", 8},   [BCAM_I32] = {"int32", 4},   [BCAM_I64] = {"int64", 8},
+    [BCAM_BF16] = {"bfloat16", 2},
 };
 
 size_t bcam_dtype_bytes(bcam_dtype dtype)

@@ -27,7 +27,8 @@ typedef struct bcam_selection {
 } bcam_selection;
 
 /** Appends the step that chooses classes. `k_all`: places per photo; the plan's k of them are done in one run. */
-bcam_status bcam_cam_select(bcam_plan *plan, int logits, int64_t k_all, bcam_activation activation, bcam_selection *out, bcam_error *err);
+bcam_status bcam_cam_select(bcam_plan *plan, int logits, int64_t k_all, bcam_activation activation, bcam_selection *out,
+                            bcam_error *err);
 
 /** Where a layer's maps come from: its activations, and either a gradient value or per-class weights (M,C) of a constant gradient (else NULL). */
 typedef struct bcam_cam_source {
@@ -54,7 +55,8 @@ typedef struct bcam_cam_maps {
     int picture; /* OUTPUT, or -1; may be given or raw */
 } bcam_cam_maps;
 
-bcam_status bcam_cam_map(bcam_plan *plan, const bcam_method *method, const bcam_cam_source *source, const bcam_selection *selection,
-                         const bcam_cam_output *output, bcam_cam_maps *out, bcam_error *err);
+bcam_status bcam_cam_map(bcam_plan *plan, const bcam_method *method, const bcam_cam_source *source,
+                         const bcam_selection *selection, const bcam_cam_output *output, bcam_cam_maps *out,
+                         bcam_error *err);
 
 #endif

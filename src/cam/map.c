@@ -8,7 +8,8 @@ static bcam_status out_of_memory(bcam_error *err)
     return bcam_fail(err, BCAM_E_MEMORY, "out of memory while planning the maps");
 }
 
-bcam_status bcam_cam_select(bcam_plan *plan, int logits, int64_t k_all, bcam_activation activation, bcam_selection *out, bcam_error *err)
+bcam_status bcam_cam_select(bcam_plan *plan, int logits, int64_t k_all, bcam_activation activation, bcam_selection *out,
+                            bcam_error *err)
 {
     int64_t n = plan->batch, k = plan->k, classes = plan->values[logits].dim[1];
     const int64_t one[1] = {1}, requests[2] = {n, k_all}, places[2] = {k, n}, seeds[2] = {k * n, classes};
@@ -47,7 +48,8 @@ static int upsample(bcam_plan *plan, const char *name, int raw, int range, int h
     return value;
 }
 
-static bcam_status give_out(bcam_plan *plan, const char *name, const bcam_cam_output *output, bcam_cam_maps *out, bcam_error *err)
+static bcam_status give_out(bcam_plan *plan, const char *name, const bcam_cam_output *output, bcam_cam_maps *out,
+                            bcam_error *err)
 {
     int64_t h = plan->values[out->raw].dim[2], w = plan->values[out->raw].dim[3];
     int height = output->height ? output->height : (int)h, width = output->width ? output->width : (int)w;
@@ -55,30 +57,36 @@ static bcam_status give_out(bcam_plan *plan, const char *name, const bcam_cam_ou
     out->given = as_is ? out->raw : upsample(plan, name, out->raw, out->range, height, width, output->dtype);
     out->picture = -1;
     if (output->picture) {
-        bool given_fits = output->dtype == BCAM_F32 && height == output->picture_height && width == output->picture_width;
+        bool given_fits =
+            output->dtype == BCAM_F32 && height == output->picture_height && width == output->picture_width;
         out->picture = given_fits ? out->given
-                                  : upsample(plan, name, out->raw, out->range, output->picture_height, output->picture_width, BCAM_F32);
+                                  : upsample(plan, name, out->raw, out->range, output->picture_height,
+                                             output->picture_width, BCAM_F32);
         if (out->picture < 0)
             return out_of_memory(err);
     }
     return out->given < 0 ? out_of_memory(err) : BCAM_OK;
 }
 
-bcam_status bcam_cam_map(bcam_plan *plan, const bcam_method *method, const bcam_cam_source *source, const bcam_selection *selection,
-                         const bcam_cam_output *output, bcam_cam_maps *out, bcam_error *err)
+bcam_status bcam_cam_map(bcam_plan *plan, const bcam_method *method, const bcam_cam_source *source,
+                         const bcam_selection *selection, const bcam_cam_output *output, bcam_cam_maps *out,
+                         bcam_error *err)
 {
     const bcam_value a = plan->values[source->activations];
     int64_t n = plan->batch, k = plan->k;
-    const int64_t raw[4] = {k, n, a.dim[2], a.dim[3]}, range[3] = {k, n, 2}, pooled[3] = {k, n, a.dim[1]}, table[2] = {source->class_count, a.dim[1]};
+    const int64_t raw[4] = {k, n, a.dim[2], a.dim[3]}, range[3] = {k, n, 2}, pooled[3] = {k, n, a.dim[1]},
+                  table[2] = {source->class_count, a.dim[1]};
     bool pools = method->kind == BCAM_CAM_POOLED;
-    int g = source->weights ? bcam_plan_const_f32(plan, source->name, 2, table, source->weights, NULL) : source->gradient;
+    int g =
+        source->weights ? bcam_plan_const_f32(plan, source->name, 2, table, source->weights, NULL) : source->gradient;
     out->raw = bcam_plan_value(plan, source->name, BCAM_ROLE_OUTPUT, BCAM_F32, 4, raw);
     out->range = bcam_plan_value(plan, source->name, BCAM_ROLE_OUTPUT, BCAM_F32, 3, range);
     out->weights = pools ? bcam_plan_value(plan, source->name, BCAM_ROLE_OUTPUT, BCAM_F32, 3, pooled) : -1;
     bcam_step *step = out->raw < 0 ? NULL : bcam_plan_step(plan, BCAM_VERB_CAM, BCAM_SEGMENT_CAM, source->name);
     if (!step || g < 0 || out->range < 0 || (pools && out->weights < 0))
         return out_of_memory(err);
-    step->u.cam = (bcam_cam_attr){.kind = method->kind, .constant = source->weights != NULL, .signed_map = output->signed_maps};
+    step->u.cam =
+        (bcam_cam_attr){.kind = method->kind, .constant = source->weights != NULL, .signed_map = output->signed_maps};
     step->in[0] = source->activations;
     step->in[1] = g;
     step->in[2] = selection->ids;

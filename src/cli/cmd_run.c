@@ -31,7 +31,8 @@ _Static_assert(BCAM_F32 == 0 && BCAM_F16 == 1 && BCAM_U8 == 2, "see DTYPES");
 /* The library's numbers have fp64 among them, which is for self-tests. */
 static bool set_precision(const cli_option *option, void *field, const char *value, char *why, size_t size)
 {
-    static const int numbers[] = {BCAM_PRECISION_AUTO, BCAM_PRECISION_FP32, BCAM_PRECISION_TF32, BCAM_PRECISION_BF16, BCAM_PRECISION_FP16};
+    static const int numbers[] = {BCAM_PRECISION_AUTO, BCAM_PRECISION_FP32, BCAM_PRECISION_TF32, BCAM_PRECISION_BF16,
+                                  BCAM_PRECISION_FP16};
     int place;
     if (!cli_set_choice(option, &place, value, why, size))
         return false;
@@ -74,8 +75,8 @@ static const cli_option options[] = {
     {0, "device", "NAME", "auto", "auto, cpu, cuda or reference",
      "auto takes CUDA where there is a card and says so, else the CPU. cuda:1 is the second card. reference is plain C: slow, for checking.",
      "auto cpu cuda reference", cli_set_text, FIELD(device)},
-    {0, "precision", "NAME", "fp32 on the CPU, tf32 on CUDA", "fp32, tf32, bf16 or fp16; the CPU has fp32 alone", NULL, PRECISIONS, set_precision,
-     FIELD(precision)},
+    {0, "precision", "NAME", "fp32 on the CPU, tf32 on CUDA", "fp32, tf32, bf16 or fp16; the CPU has fp32 alone", NULL,
+     PRECISIONS, set_precision, FIELD(precision)},
     {0, "batch", "N", "chosen from the machine", "photos computed at once", NULL, NULL, cli_set_int, FIELD(batch)},
     {0, "threads", "N", "all cores", "threads in all", NULL, NULL, cli_set_int, FIELD(threads)},
     {0, "deterministic", NULL, NULL, "choose no algorithm by timing",

@@ -17,8 +17,8 @@ typedef struct selftest_settings {
 #define FIELD(member) offsetof(selftest_settings, member)
 
 static const cli_option options[] = {
-    {0, "device", "NAME", "auto", "which device is checked: auto, cpu, cuda or reference", NULL, "auto cpu cuda reference",
-     cli_set_text, FIELD(device)},
+    {0, "device", "NAME", "auto", "which device is checked: auto, cpu, cuda or reference", NULL,
+     "auto cpu cuda reference", cli_set_text, FIELD(device)},
     {0, "seed", "N", "from the clock", "the random inputs' seed, to repeat a run", NULL, NULL, cli_set_seed,
      FIELD(seed)},
     {0, "json", NULL, NULL, "print JSON lines with a message_type: status, error, summary", NULL, NULL, cli_set_flag,

@@ -27,11 +27,12 @@ typedef struct bcam_tensor {
     int64_t stride[BCAM_MAX_RANK];
 } bcam_tensor;
 
-int64_t bcam_count(int rank, const int64_t *dim);                          /* product; 1 for rank 0 */
-void bcam_strides_dense(int rank, const int64_t *dim, int64_t *stride);    /* row-major */
-void bcam_strides_channels_last(int rank, const int64_t *dim, int64_t *stride); /* rank 4: N,H,W,C; any other rank: dense */
-bool bcam_tensor_is_dense(const bcam_tensor *t);                           /* row-major without gaps */
-bool bcam_tensor_is_packed(const bcam_tensor *t);                          /* some order of axes without gaps */
+int64_t bcam_count(int rank, const int64_t *dim);                       /* product; 1 for rank 0 */
+void bcam_strides_dense(int rank, const int64_t *dim, int64_t *stride); /* row-major */
+void bcam_strides_channels_last(int rank, const int64_t *dim,
+                                int64_t *stride); /* rank 4: N,H,W,C; any other rank: dense */
+bool bcam_tensor_is_dense(const bcam_tensor *t);  /* row-major without gaps */
+bool bcam_tensor_is_packed(const bcam_tensor *t); /* some order of axes without gaps */
 
 /* ---- verbs and their attributes ---- */
 
@@ -44,26 +45,26 @@ typedef enum bcam_verb {
 
 const char *bcam_verb_name(bcam_verb verb); /* "CONV", "CONV_BWD", … */
 
-typedef enum bcam_unary_kind { /* f(x), alpha, beta */
-    BCAM_UNARY_NONE = 0,       /* x (as an epilogue: no activation) */
-    BCAM_UNARY_RELU,
-    BCAM_UNARY_CLIP,           /* min(max(x, alpha), beta); derivative 1 strictly inside, 0 elsewhere, as PyTorch's hardtanh */
-    BCAM_UNARY_LEAKY_RELU,     /* x < 0 ? alpha x : x */
-    BCAM_UNARY_SIGMOID,
-    BCAM_UNARY_HARD_SIGMOID,   /* min(max(alpha x + beta, 0), 1) */
-    BCAM_UNARY_HARD_SWISH,     /* x min(max(x/6 + 1/2, 0), 1) */
-    BCAM_UNARY_TANH,
-    BCAM_UNARY_ELU,            /* x < 0 ? alpha (e^x - 1) : x */
-    BCAM_UNARY_SOFTPLUS,       /* log(1 + e^x) */
-    BCAM_UNARY_ERF,
-    BCAM_UNARY_EXP,
-    BCAM_UNARY_LOG,
-    BCAM_UNARY_SQRT,
-    BCAM_UNARY_ABS,
-    BCAM_UNARY_NEG,
-    BCAM_UNARY_RECIPROCAL,
-    BCAM_UNARY_LINEAR,         /* alpha x + beta */
-    BCAM_UNARY_COUNT
+typedef enum bcam_unary_kind {                      /* f(x), alpha, beta */
+                               BCAM_UNARY_NONE = 0, /* x (as an epilogue: no activation) */
+                               BCAM_UNARY_RELU,
+                               BCAM_UNARY_CLIP, /* min(max(x, alpha), beta); derivative 1 strictly inside, 0 elsewhere, as PyTorch's hardtanh */
+                               BCAM_UNARY_LEAKY_RELU, /* x < 0 ? alpha x : x */
+                               BCAM_UNARY_SIGMOID,
+                               BCAM_UNARY_HARD_SIGMOID, /* min(max(alpha x + beta, 0), 1) */
+                               BCAM_UNARY_HARD_SWISH,   /* x min(max(x/6 + 1/2, 0), 1) */
+                               BCAM_UNARY_TANH,
+                               BCAM_UNARY_ELU,      /* x < 0 ? alpha (e^x - 1) : x */
+                               BCAM_UNARY_SOFTPLUS, /* log(1 + e^x) */
+                               BCAM_UNARY_ERF,
+                               BCAM_UNARY_EXP,
+                               BCAM_UNARY_LOG,
+                               BCAM_UNARY_SQRT,
+                               BCAM_UNARY_ABS,
+                               BCAM_UNARY_NEG,
+                               BCAM_UNARY_RECIPROCAL,
+                               BCAM_UNARY_LINEAR, /* alpha x + beta */
+                               BCAM_UNARY_COUNT
 } bcam_unary_kind;
 
 typedef struct bcam_unary_attr {
@@ -84,12 +85,21 @@ typedef struct bcam_conv_attr {
 
 typedef struct bcam_pool_attr {
     int64_t kernel[2], stride[2], dilation[2];
-    int64_t pad_begin[2], pad_end[2]; /* as declared; with ceil mode the last window may reach past pad_end and is cut there */
-    bool max;                         /* else average */
-    bool count_pad;                   /* average: divide by the window within the padded input, else by the pixels inside the photo */
+    int64_t pad_begin[2],
+        pad_end[2]; /* as declared; with ceil mode the last window may reach past pad_end and is cut there */
+    bool max;       /* else average */
+    bool count_pad; /* average: divide by the window within the padded input, else by the pixels inside the photo */
 } bcam_pool_attr;
 
-typedef enum bcam_binary_kind { BCAM_BINARY_ADD, BCAM_BINARY_SUB, BCAM_BINARY_MUL, BCAM_BINARY_DIV, BCAM_BINARY_MAX, BCAM_BINARY_MIN, BCAM_BINARY_POW } bcam_binary_kind;
+typedef enum bcam_binary_kind {
+    BCAM_BINARY_ADD,
+    BCAM_BINARY_SUB,
+    BCAM_BINARY_MUL,
+    BCAM_BINARY_DIV,
+    BCAM_BINARY_MAX,
+    BCAM_BINARY_MIN,
+    BCAM_BINARY_POW
+} bcam_binary_kind;
 
 typedef struct bcam_binary_attr {
     bcam_binary_kind kind;
@@ -121,7 +131,7 @@ typedef struct bcam_copy_attr {
 } bcam_copy_attr;
 
 typedef struct bcam_prep_attr {
-    bool nhwc; /* out is (N,H,W,C) */
+    bool nhwc;      /* out is (N,H,W,C) */
     int channel[4]; /* out channel c is made from byte channel[c] of the pixel; C is out's */
 } bcam_prep_attr;
 
@@ -129,25 +139,35 @@ typedef struct bcam_select_attr {
     bcam_activation activation; /* resolved, not AUTO */
 } bcam_select_attr;
 
-typedef enum bcam_cam_kind { BCAM_CAM_POOLED /* w = mean of g over (h,w) */, BCAM_CAM_ELEMENTWISE /* sum over c of g A */ } bcam_cam_kind;
+typedef enum bcam_cam_kind {
+    BCAM_CAM_POOLED /* w = mean of g over (h,w) */,
+    BCAM_CAM_ELEMENTWISE /* sum over c of g A */
+} bcam_cam_kind;
 
 typedef struct bcam_cam_attr {
     bcam_cam_kind kind;
-    bool constant;      /* in[1] is (M,C): g of every class, the same for all photos and positions; then both kinds are the same sum */
-    bool signed_map;    /* no ReLU */
+    bool
+        constant; /* in[1] is (M,C): g of every class, the same for all photos and positions; then both kinds are the same sum */
+    bool signed_map; /* no ReLU */
 } bcam_cam_attr;
 
 /* ---- plans ---- */
 
-typedef enum bcam_segment { BCAM_SEGMENT_PREP, BCAM_SEGMENT_FORWARD, BCAM_SEGMENT_BACKWARD, BCAM_SEGMENT_CAM, BCAM_SEGMENT_COUNT } bcam_segment;
+typedef enum bcam_segment {
+    BCAM_SEGMENT_PREP,
+    BCAM_SEGMENT_FORWARD,
+    BCAM_SEGMENT_BACKWARD,
+    BCAM_SEGMENT_CAM,
+    BCAM_SEGMENT_COUNT
+} bcam_segment;
 #define BCAM_SEGMENT_BIT(s) (1u << (s))
 #define BCAM_SEGMENTS_ALL ((1u << BCAM_SEGMENT_COUNT) - 1)
 
 typedef enum bcam_role {
-    BCAM_ROLE_WORK,   /* lives from its first writer to its last reader */
-    BCAM_ROLE_CONST,  /* given at compile time; the device keeps its own copy */
-    BCAM_ROLE_INPUT,  /* written by the host before a run; kept */
-    BCAM_ROLE_OUTPUT  /* readable by the host after a run; kept to the end */
+    BCAM_ROLE_WORK,  /* lives from its first writer to its last reader */
+    BCAM_ROLE_CONST, /* given at compile time; the device keeps its own copy */
+    BCAM_ROLE_INPUT, /* written by the host before a run; kept */
+    BCAM_ROLE_OUTPUT /* readable by the host after a run; kept to the end */
 } bcam_role;
 
 typedef struct bcam_value {
@@ -161,14 +181,15 @@ typedef struct bcam_value {
     const void *data;
     bcam_dtype data_dtype;
     int64_t data_stride[BCAM_MAX_RANK];
-    const float *scale; /* NULL, or one factor per index of dimension 0, multiplied in when read (a folded batch norm) */
+    const float
+        *scale; /* NULL, or one factor per index of dimension 0, multiplied in when read (a folded batch norm) */
 } bcam_value;
 
 typedef struct bcam_step {
     const char *name; /* the ONNX node it came from, for messages; never NULL */
     bcam_verb verb;
     bcam_segment segment;
-    bool each_k; /* run once per k, gradients advanced */
+    bool each_k;                            /* run once per k, gradients advanced */
     int in[BCAM_MAX_IN], out[BCAM_MAX_OUT]; /* value ids, -1 where absent */
     bcam_unary_attr act;                    /* epilogue of CONV, GEMM, NORM, BINARY */
     union {
@@ -190,9 +211,9 @@ typedef struct bcam_plan {
     size_t value_count, value_capacity;
     bcam_step *steps; /* in the order of their segments */
     size_t step_count, step_capacity;
-    int64_t batch;    /* N */
-    int64_t k;        /* K */
-    bcam_pool pool;   /* names and small constants */
+    int64_t batch;  /* N */
+    int64_t k;      /* K */
+    bcam_pool pool; /* names and small constants */
 } bcam_plan;
 
 /* plan.c: building. Ids are indices; -1 means memory is out. */
@@ -200,7 +221,8 @@ void bcam_plan_init(bcam_plan *plan, int64_t batch, int64_t k);
 void bcam_plan_fini(bcam_plan *plan);
 int bcam_plan_value(bcam_plan *plan, const char *name, bcam_role role, bcam_dtype dtype, int rank, const int64_t *dim);
 /** A CONST of dense float32 data that the plan copies; data NULL: zeroed, and *slot (may be NULL) points to it to be filled. */
-int bcam_plan_const_f32(bcam_plan *plan, const char *name, int rank, const int64_t *dim, const float *data, float **slot);
+int bcam_plan_const_f32(bcam_plan *plan, const char *name, int rank, const int64_t *dim, const float *data,
+                        float **slot);
 /** Appends a zeroed step with all operands -1; NULL when memory is out. The pointer holds until the next append. */
 bcam_step *bcam_plan_step(bcam_plan *plan, bcam_verb verb, bcam_segment segment, const char *name);
 /** 2 x multiply-adds of a step, for tables; 0 for verbs that move or compare. */
@@ -234,15 +256,16 @@ typedef struct bcam_device_options {
     bcam_precision precision; /* AUTO: the device's default */
     bool reference;           /* CPU: plain C only */
     bool deterministic;
-    bool guard;               /* canaries between values, outputs poisoned before each run, checked after it: a step that writes outside is named */
+    bool
+        guard; /* canaries between values, outputs poisoned before each run, checked after it: a step that writes outside is named */
     bcam_log log;
 } bcam_device_options;
 
 #define BCAM_DEVICE_ABI 1u
 
 typedef struct bcam_device_api {
-    unsigned abi;     /* BCAM_DEVICE_ABI */
-    const char *name; /* "cpu" */
+    unsigned abi;             /* BCAM_DEVICE_ABI */
+    const char *name;         /* "cpu" */
     bcam_precision precision; /* what AUTO comes to */
     /** Whether it can be opened here; NULL err is fine. */
     bcam_status (*probe)(bcam_error *err);
@@ -262,8 +285,8 @@ typedef struct bcam_device_api {
     /** Reads or writes any INPUT, OUTPUT or CONST dense and row-major as F32, F64 (for F32 values), or its own integer type. Slow. */
     bcam_status (*read)(bcam_program *program, int value, bcam_dtype as, void *out, bcam_error *err);
     bcam_status (*write)(bcam_program *program, int value, bcam_dtype as, const void *data, bcam_error *err);
-    size_t (*bytes)(const bcam_program *program);                            /* device memory held */
-    const char *(*algorithm)(const bcam_program *program, size_t step);      /* of a step, "direct avx512" or "plain" */
+    size_t (*bytes)(const bcam_program *program);                       /* device memory held */
+    const char *(*algorithm)(const bcam_program *program, size_t step); /* of a step, "direct avx512" or "plain" */
 } bcam_device_api;
 
 #endif

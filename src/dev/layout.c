@@ -54,7 +54,8 @@ static size_t round_up(size_t n, size_t align)
 }
 
 /* The lowest gap that holds `span` beside the `placed` ones that live at the same time; `beside` is room for their pointers. */
-static size_t lowest_gap(const bcam_span *span, bcam_span **placed, size_t count, bcam_span **beside, size_t align, size_t gap)
+static size_t lowest_gap(const bcam_span *span, bcam_span **placed, size_t count, bcam_span **beside, size_t align,
+                         size_t gap)
 {
     size_t neighbours = 0, offset = 0;
     for (size_t i = 0; i < count; i++)

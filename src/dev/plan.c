@@ -27,7 +27,8 @@ int bcam_plan_value(bcam_plan *plan, const char *name, bcam_role role, bcam_dtyp
     return (int)plan->value_count++;
 }
 
-int bcam_plan_const_f32(bcam_plan *plan, const char *name, int rank, const int64_t *dim, const float *data, float **slot)
+int bcam_plan_const_f32(bcam_plan *plan, const char *name, int rank, const int64_t *dim, const float *data,
+                        float **slot)
 {
     size_t count = (size_t)bcam_count(rank, dim);
     float *copy = bcam_pool_alloc(&plan->pool, count, sizeof *copy);
@@ -83,13 +84,20 @@ static double element(const unsigned char *at, bcam_dtype dtype)
     } u = {0};
     memcpy(&u, at, bcam_dtype_bytes(dtype));
     switch (dtype) {
-    case BCAM_F32: return (double)u.f32;
-    case BCAM_F64: return u.f64;
-    case BCAM_I32: return u.i32;
-    case BCAM_I64: return (double)u.i64;
-    case BCAM_F16: return (double)bcam_f16_to_f32(u.u16);
-    case BCAM_BF16: return (double)bcam_bf16_to_f32(u.u16);
-    case BCAM_U8: return *at;
+    case BCAM_F32:
+        return (double)u.f32;
+    case BCAM_F64:
+        return u.f64;
+    case BCAM_I32:
+        return u.i32;
+    case BCAM_I64:
+        return (double)u.i64;
+    case BCAM_F16:
+        return (double)bcam_f16_to_f32(u.u16);
+    case BCAM_BF16:
+        return (double)bcam_bf16_to_f32(u.u16);
+    case BCAM_U8:
+        return *at;
     }
     return 0;
 }
@@ -107,7 +115,8 @@ static int64_t integer_element(const unsigned char *at, bcam_dtype dtype)
     return x >= -0x1p62 && x <= 0x1p62 ? (int64_t)x : 0;
 }
 
-static void store(void *out, size_t index, bcam_dtype as, const bcam_value *value, const unsigned char *at, const float *scale)
+static void store(void *out, size_t index, bcam_dtype as, const bcam_value *value, const unsigned char *at,
+                  const float *scale)
 {
     if (as == BCAM_I64)
         ((int64_t *)out)[index] = integer_element(at, value->data_dtype);

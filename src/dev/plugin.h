@@ -7,8 +7,9 @@
 
 /** The host, as a plug-in sees it. */
 typedef struct bcam_plugin_host {
-    unsigned abi;         /* BCAM_DEVICE_ABI */
-    const char *build_id; /* bcam_build_id() of the host; a plug-in of another build is refused, for both share structs */
+    unsigned abi; /* BCAM_DEVICE_ABI */
+    const char
+        *build_id; /* bcam_build_id() of the host; a plug-in of another build is refused, for both share structs */
 } bcam_plugin_host;
 
 /** The one exported symbol, "bcam_plugin_open". Checks the host and the machine's libraries (their versions); *out is the plug-in's table. Errors:

@@ -10,15 +10,17 @@
 typedef struct bcam_item {
     const char *path;  /* to open it */
     const char *shown; /* its name in the index: relative to the folder or list that brought it, else as given */
-    const char *folder; /* its first folder below the root that brought it ("" directly inside, or for files and lists): a class, in ImageFolder's layout */
+    const char *
+        folder; /* its first folder below the root that brought it ("" directly inside, or for files and lists): a class, in ImageFolder's layout */
     const char *label; /* the label column of a list, else NULL */
 } bcam_item;
 
 typedef struct bcam_list bcam_list;
 
 typedef struct bcam_list_counts {
-    int64_t items;                                            /* given out so far */
-    int64_t left_out_type, left_out_hidden, left_out_loop, left_out_special; /* other suffix; hidden; link that loops or dangles as a folder; pipe, device, socket */
+    int64_t items; /* given out so far */
+    int64_t left_out_type, left_out_hidden, left_out_loop,
+        left_out_special; /* other suffix; hidden; link that loops or dangles as a folder; pipe, device, socket */
 } bcam_list_counts;
 
 /** Opens the given folders, files and lists (.csv, .txt, .tsv), in this order. Folders: searched in depth, links followed, in torchvision's
@@ -40,7 +42,8 @@ typedef struct bcam_table { /* all cells of a small text table */
     size_t *line;           /* line[r]: 1-based line of row r in the file */
 } bcam_table;
 
-bcam_status bcam_table_read(const char *path, char separator, bcam_table *out, bcam_error *err); /* empty lines skipped, byte order mark too */
+bcam_status bcam_table_read(const char *path, char separator, bcam_table *out,
+                            bcam_error *err); /* empty lines skipped, byte order mark too */
 void bcam_table_fini(bcam_table *table);
 
 /* ---- names.c: class names ---- */
@@ -60,35 +63,36 @@ void bcam_names_fini(bcam_names *names);
 /* ---- image.c (by content), jpeg.c, png.c, exif.c: photos become RGB bytes, as Pillow's convert("RGB") makes them ---- */
 
 typedef enum bcam_outcome { /* of images; the names stand in the index */
-    BCAM_OUTCOME_OK = 0,
-    BCAM_OUTCOME_MISSING,     /* not there */
-    BCAM_OUTCOME_UNREADABLE,  /* cannot be opened, or damaged */
-    BCAM_OUTCOME_UNSUPPORTED, /* not a JPEG or PNG, or a kind of them that Pillow does not read either */
-    BCAM_OUTCOME_TOO_LARGE,   /* more pixels than allowed */
-    BCAM_OUTCOME_NO_LABEL,    /* its label was asked to be explained, and it has none */
-    BCAM_OUTCOME_COUNT
+                            BCAM_OUTCOME_OK = 0,
+                            BCAM_OUTCOME_MISSING,    /* not there */
+                            BCAM_OUTCOME_UNREADABLE, /* cannot be opened, or damaged */
+                            BCAM_OUTCOME_UNSUPPORTED, /* not a JPEG or PNG, or a kind of them that Pillow does not read either */
+                            BCAM_OUTCOME_TOO_LARGE, /* more pixels than allowed */
+                            BCAM_OUTCOME_NO_LABEL,  /* its label was asked to be explained, and it has none */
+                            BCAM_OUTCOME_COUNT
 } bcam_outcome;
 
-const char *bcam_outcome_name(bcam_outcome outcome); /* "ok", "missing", "unreadable", "unsupported", "too_large", "no_label" */
+const char *
+bcam_outcome_name(bcam_outcome outcome); /* "ok", "missing", "unreadable", "unsupported", "too_large", "no_label" */
 
 /** A decoder and its buffers, for one thread; everything is reused from photo to photo. */
 typedef struct bcam_photo {
-    uint8_t *rgb; /* (height, width, 3) */
-    int width, height;         /* after orientation, where applied */
+    uint8_t *rgb;      /* (height, width, 3) */
+    int width, height; /* after orientation, where applied */
     int stored_width, stored_height;
-    int orientation;           /* EXIF, 1 … 8; 1 where there is none */
-    char message[256];         /* why not ok, one sentence without the path */
-    size_t capacity;           /* of rgb */
-    uint8_t *file;             /* scratch: the file's bytes */
+    int orientation;   /* EXIF, 1 … 8; 1 where there is none */
+    char message[256]; /* why not ok, one sentence without the path */
+    size_t capacity;   /* of rgb */
+    uint8_t *file;     /* scratch: the file's bytes */
     size_t file_capacity, file_bytes;
-    uint8_t *scratch;          /* scratch of resize */
+    uint8_t *scratch; /* scratch of resize */
     size_t scratch_capacity;
 } bcam_photo;
 
 typedef struct bcam_photo_limits {
-    int64_t max_pixels;  /* checked from the header, before anything is allocated */
+    int64_t max_pixels;     /* checked from the header, before anything is allocated */
     int64_t max_file_bytes; /* 0: 1 GiB */
-    bool exif;           /* turn the photo as its EXIF orientation says */
+    bool exif;              /* turn the photo as its EXIF orientation says */
 } bcam_photo_limits;
 
 /** Reads and decodes one photo. Never fails otherwise than by its outcome; memory shortage is `unreadable` with that message. */
@@ -97,28 +101,46 @@ bcam_outcome bcam_photo_load(bcam_photo *photo, const char *path, const bcam_pho
 bcam_outcome bcam_photo_decode(bcam_photo *photo, const uint8_t *data, size_t bytes, const bcam_photo_limits *limits);
 void bcam_photo_fini(bcam_photo *photo);
 
+/** Versions of the libraries that decode, "libjpeg-turbo 2.1.5". */
+const char *bcam_jpeg_version(void);
+const char *bcam_png_version(void);
+
 /* ---- recipe.c, presets.def: preprocessing recipes ---- */
 
-typedef enum bcam_filter { BCAM_FILTER_NEAREST, BCAM_FILTER_BOX, BCAM_FILTER_BILINEAR, BCAM_FILTER_HAMMING, BCAM_FILTER_BICUBIC, BCAM_FILTER_LANCZOS } bcam_filter;
-typedef enum bcam_resize_mode { BCAM_RESIZE_NONE, BCAM_RESIZE_SHORTER /* keep the aspect, shorter side = resize_to */, BCAM_RESIZE_SQUASH /* to resize_h x resize_w */ } bcam_resize_mode;
+typedef enum bcam_filter {
+    BCAM_FILTER_NEAREST,
+    BCAM_FILTER_BOX,
+    BCAM_FILTER_BILINEAR,
+    BCAM_FILTER_HAMMING,
+    BCAM_FILTER_BICUBIC,
+    BCAM_FILTER_LANCZOS
+} bcam_filter;
+typedef enum bcam_resize_mode {
+    BCAM_RESIZE_NONE,
+    BCAM_RESIZE_SHORTER /* keep the aspect, shorter side = resize_to */,
+    BCAM_RESIZE_SQUASH /* to resize_h x resize_w */
+} bcam_resize_mode;
 
 typedef struct bcam_recipe {
-    char name[64];            /* preset, or the file's path cut to fit */
-    int height, width;        /* of the network's input */
+    char name[64];     /* preset, or the file's path cut to fit */
+    int height, width; /* of the network's input */
     bcam_resize_mode resize;
     int resize_to, resize_h, resize_w;
     bcam_filter filter;
-    bool crop;                /* centre crop to height x width, zero padded where the photo is smaller, as torchvision does */
-    bool crop_floor;          /* an odd margin: the smaller half first, as Hugging Face's processors; else rounded half to even, as torchvision */
-    double rescale, mean[3], std[3], offset; /* out = (byte * rescale + offset - mean) / std in float32, in this order */
-    bool divide_255;          /* rescale is exactly /255 as a division (torchvision's ToTensor) */
-    bool bgr;                 /* channel 0 of the network is blue; mean and std are in the network's order */
+    bool crop; /* centre crop to height x width, zero padded where the photo is smaller, as torchvision does */
+    bool
+        crop_floor; /* an odd margin: the smaller half first, as Hugging Face's processors; else rounded half to even, as torchvision */
+    double rescale, mean[3], std[3],
+        offset;      /* out = (byte * rescale + offset - mean) / std in float32, in this order */
+    bool divide_255; /* rescale is exactly /255 as a division (torchvision's ToTensor) */
+    bool bgr;        /* channel 0 of the network is blue; mean and std are in the network's order */
 } bcam_recipe;
 
 /** The recipe for a network input of height x width (>= 1) and `channels` 1 or 3. `spec`: a preset (torchvision, keras-tf, keras-caffe, unit, raw) or a JSON file (batchcam's own,
  *  a Hugging Face preprocessor_config.json or a timm config.json, told apart by their fields); NULL: a preprocess.json, preprocessor_config.json or config.json (timm)
  *  in the folder of `model` if there is one, else torchvision. A field that is not understood is E_INPUT naming it. */
-bcam_status bcam_recipe_read(const char *spec, const char *model, int height, int width, bcam_recipe *out, bcam_error *err);
+bcam_status bcam_recipe_read(const char *spec, const char *model, int height, int width, bcam_recipe *out,
+                             bcam_error *err);
 /** The float32 value of every byte for every network channel, (3,256), computed in float32 as PyTorch does. */
 void bcam_recipe_lut(const bcam_recipe *recipe, float *lut); // (3,256)
 /** Which byte (0 red, 1 green, 2 blue) network channel c is made from. */
@@ -126,15 +148,18 @@ int bcam_recipe_channel(const bcam_recipe *recipe, int c);
 
 /* ---- prep.c, resize.c: geometry, equal to Pillow to the byte ---- */
 
-typedef struct bcam_box { double x, y, w, h; } bcam_box;
+typedef struct bcam_box {
+    double x, y, w, h;
+} bcam_box;
 
 /** Resizes and crops the decoded photo into out (height, width, 3), computing only what the crop needs. *crop receives the part of the photo
  *  (pixels of photo->width x height) that the network sees. Memory shortage: E_MEMORY. */
-bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_t *out, bcam_box *crop, bcam_error *err);
+bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_t *out, bcam_box *crop,
+                            bcam_error *err);
 
 /** Pillow's Image.resize((dw,dh), filter) of an RGB image, only the window (x0,y0,w,h) of the result: out (h,w,3).
  *  `scratch` is grown as needed (bcam_realloc). */
-bcam_status bcam_resize_rgb(const uint8_t *src, int sw, int sh, int dw, int dh, bcam_filter filter, int x0, int y0, int w, int h, uint8_t *out,
-                            uint8_t **scratch, size_t *scratch_capacity, bcam_error *err);
+bcam_status bcam_resize_rgb(const uint8_t *src, int sw, int sh, int dw, int dh, bcam_filter filter, int x0, int y0,
+                            int w, int h, uint8_t *out, uint8_t **scratch, size_t *scratch_capacity, bcam_error *err);
 
 #endif

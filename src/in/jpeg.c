@@ -222,3 +222,11 @@ bcam_outcome bcam_jpeg_decode(bcam_photo *photo, const uint8_t *data, size_t byt
     jpeg_destroy_decompress(&job.cinfo);
     return job.outcome;
 }
+
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+
+const char *bcam_jpeg_version(void)
+{
+    return "libjpeg-turbo " TEXT(LIBJPEG_TURBO_VERSION);
+}

@@ -189,3 +189,8 @@ bcam_outcome bcam_png_decode(bcam_photo *photo, const uint8_t *data, size_t byte
     png_destroy_read_struct(&job.png, &job.info, NULL);
     return outcome;
 }
+
+const char *bcam_png_version(void)
+{
+    return "libpng " PNG_LIBPNG_VER_STRING;
+}

@@ -76,7 +76,8 @@ bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_
             "%lld x %lld pixels, and the network takes %d x %d: the preprocessing neither resizes to that nor crops",
             (long long)width, (long long)height, recipe->width, recipe->height);
     }
-    span x = crop_span(width, recipe->width, recipe->crop_floor), y = crop_span(height, recipe->height, recipe->crop_floor);
+    span x = crop_span(width, recipe->width, recipe->crop_floor),
+         y = crop_span(height, recipe->height, recipe->crop_floor);
     bcam_status status = bcam_resize_rgb(photo->rgb, photo->width, photo->height, (int)width, (int)height,
                                          recipe->filter, x.at ? 0 : (int)x.start, y.at ? 0 : (int)y.start, (int)x.count,
                                          (int)y.count, out, &photo->scratch, &photo->scratch_capacity, err);

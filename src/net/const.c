@@ -86,9 +86,11 @@ bcam_status bcam_fold_cast(bcam_lower *lo, const bcam_node *node, bcam_error *er
     int like = bcam_in(lo, node, 1);
     int64_t to = bcam_attr_int(node, "to", BCAM_ONNX_FLOAT);
     bool integer = like >= 0 ? bcam_val(lo, like)->dtype == BCAM_I64 : to == BCAM_ONNX_INT64 || to == BCAM_ONNX_INT32;
-    bool real = like >= 0 || to == BCAM_ONNX_FLOAT || to == BCAM_ONNX_DOUBLE || to == BCAM_ONNX_FLOAT16 || to == BCAM_ONNX_BFLOAT16;
+    bool real = like >= 0 || to == BCAM_ONNX_FLOAT || to == BCAM_ONNX_DOUBLE || to == BCAM_ONNX_FLOAT16 ||
+                to == BCAM_ONNX_BFLOAT16;
     if (!integer && !real)
-        return bcam_op_fail(node, err, "a cast of a constant to %s is not supported", bcam_onnx_type_name((bcam_onnx_type)to));
+        return bcam_op_fail(node, err, "a cast of a constant to %s is not supported",
+                            bcam_onnx_type_name((bcam_onnx_type)to));
     bcam_dtype dtype = integer ? BCAM_I64 : BCAM_F32;
     if (dtype == v.dtype)
         return bcam_bind(lo, node, x, err);
@@ -154,13 +156,15 @@ bcam_status bcam_fold_gather(bcam_lower *lo, const bcam_node *node, bcam_error *
     if (status != BCAM_OK)
         return status;
     bcam_const_read(&v, v.dtype, dense);
-    size_t inner = size * (size_t)bcam_count(v.rank - axis - 1, v.dim + axis + 1), outer = (size_t)bcam_count(axis, v.dim);
+    size_t inner = size * (size_t)bcam_count(v.rank - axis - 1, v.dim + axis + 1),
+           outer = (size_t)bcam_count(axis, v.dim);
     char *to = data;
     for (size_t o = 0; status == BCAM_OK && o < outer; o++)
         for (int i = 0; i < count; i++, to += inner) {
             int64_t at = index[i] < 0 ? index[i] + v.dim[axis] : index[i];
             if (at < 0 || at >= v.dim[axis]) {
-                status = bcam_op_fail(node, err, "index %lld is outside %lld elements", (long long)index[i], (long long)v.dim[axis]);
+                status = bcam_op_fail(node, err, "index %lld is outside %lld elements", (long long)index[i],
+                                      (long long)v.dim[axis]);
                 break;
             }
             memcpy(to, dense + (o * (size_t)v.dim[axis] + (size_t)at) * inner, inner);
@@ -181,7 +185,8 @@ bcam_status bcam_fold_concat(bcam_lower *lo, const bcam_node *node, bcam_error *
             return status;
         const bcam_value *v = bcam_val(lo, x);
         if (v->rank != 1)
-            return bcam_op_fail(node, err, "only constants of one dimension can be joined, input %d has %d", i, v->rank);
+            return bcam_op_fail(node, err, "only constants of one dimension can be joined, input %d has %d", i,
+                                v->rank);
         total += v->dim[0];
         dtype = i == 0 ? v->dtype : dtype;
         if (dtype != v->dtype)
@@ -206,9 +211,12 @@ static double apply(char op, double a, double b)
 static bool apply_integers(char op, int64_t a, int64_t b, int64_t *out)
 {
     switch (op) {
-    case 'A': return !__builtin_add_overflow(a, b, out);
-    case 'S': return !__builtin_sub_overflow(a, b, out);
-    case 'M': return !__builtin_mul_overflow(a, b, out);
+    case 'A':
+        return !__builtin_add_overflow(a, b, out);
+    case 'S':
+        return !__builtin_sub_overflow(a, b, out);
+    case 'M':
+        return !__builtin_mul_overflow(a, b, out);
     }
     if (b == 0 || (a == INT64_MIN && b == -1))
         return false;
@@ -240,12 +248,14 @@ bcam_status bcam_fold_binary(bcam_lower *lo, const bcam_node *node, bcam_error *
     for (int a = 0; a < rank; a++) {
         dim[a] = v[0].dim[a] == 1 ? v[1].dim[a] : v[0].dim[a];
         if (v[1].dim[a] != 1 && v[1].dim[a] != dim[a])
-            return bcam_op_fail(node, err, "its constants' dimensions %lld and %lld do not fit", (long long)v[0].dim[a], (long long)v[1].dim[a]);
+            return bcam_op_fail(node, err, "its constants' dimensions %lld and %lld do not fit", (long long)v[0].dim[a],
+                                (long long)v[1].dim[a]);
         v[0].dim[a] = v[1].dim[a] = dim[a];
     }
     bool integer = v[0].dtype == BCAM_I64 && v[1].dtype == BCAM_I64;
     void *data, *read = NULL;
-    bcam_status status = bcam_const_new(lo, node, node->outputs[0], integer ? BCAM_I64 : BCAM_F32, rank, dim, &data, &value, err);
+    bcam_status status =
+        bcam_const_new(lo, node, node->outputs[0], integer ? BCAM_I64 : BCAM_F32, rank, dim, &data, &value, err);
     size_t count = status == BCAM_OK ? (size_t)bcam_count(rank, dim) : 0;
     if (status == BCAM_OK && !(read = bcam_alloc(2 * count + 1, sizeof(double))))
         status = bcam_op_memory(node, err);

@@ -3,11 +3,13 @@
 
 #include "net/lower.h"
 
-bcam_status bcam_emit_unary(bcam_lower *lo, const bcam_node *node, int x, bcam_unary_attr attr, int *value, bcam_error *err)
+bcam_status bcam_emit_unary(bcam_lower *lo, const bcam_node *node, int x, bcam_unary_attr attr, int *value,
+                            bcam_error *err)
 {
     const bcam_value v = *bcam_val(lo, x);
     bcam_step *step;
-    bcam_status status = bcam_emit_value(lo, node, node->outputs[0], BCAM_VERB_UNARY, v.rank, v.dim, bcam_is_batched(lo, x), &step, value, err);
+    bcam_status status = bcam_emit_value(lo, node, node->outputs[0], BCAM_VERB_UNARY, v.rank, v.dim,
+                                         bcam_is_batched(lo, x), &step, value, err);
     if (status == BCAM_OK) {
         step->in[0] = x;
         step->u.unary = attr;
@@ -15,19 +17,22 @@ bcam_status bcam_emit_unary(bcam_lower *lo, const bcam_node *node, int x, bcam_u
     return status;
 }
 
-static bcam_status broadcast_dims(const bcam_node *node, const bcam_value *a, const bcam_value *b, int *rank, int64_t *dim, bcam_error *err)
+static bcam_status broadcast_dims(const bcam_node *node, const bcam_value *a, const bcam_value *b, int *rank,
+                                  int64_t *dim, bcam_error *err)
 {
     *rank = a->rank > b->rank ? a->rank : b->rank;
     for (int i = 0; i < *rank; i++) {
         int64_t da = i < a->rank ? a->dim[a->rank - 1 - i] : 1, db = i < b->rank ? b->dim[b->rank - 1 - i] : 1;
         if (da != db && da != 1 && db != 1)
-            return bcam_op_fail(node, err, "its inputs' dimensions %lld and %lld do not fit", (long long)da, (long long)db);
+            return bcam_op_fail(node, err, "its inputs' dimensions %lld and %lld do not fit", (long long)da,
+                                (long long)db);
         dim[*rank - 1 - i] = da == 1 ? db : da;
     }
     return BCAM_OK;
 }
 
-bcam_status bcam_emit_binary(bcam_lower *lo, const bcam_node *node, int a, int b, bcam_binary_kind kind, int *value, bcam_error *err)
+bcam_status bcam_emit_binary(bcam_lower *lo, const bcam_node *node, int a, int b, bcam_binary_kind kind, int *value,
+                             bcam_error *err)
 {
     const bcam_value va = *bcam_val(lo, a), vb = *bcam_val(lo, b);
     int rank;
@@ -46,7 +51,8 @@ bcam_status bcam_emit_binary(bcam_lower *lo, const bcam_node *node, int a, int b
         any |= has_batch;
     }
     bcam_step *step;
-    status = bcam_emit_value(lo, node, node->outputs[0], BCAM_VERB_BINARY, rank, dim, batched && any, &step, value, err);
+    status =
+        bcam_emit_value(lo, node, node->outputs[0], BCAM_VERB_BINARY, rank, dim, batched && any, &step, value, err);
     if (status != BCAM_OK)
         return status;
     step->in[0] = a;
@@ -55,7 +61,8 @@ bcam_status bcam_emit_binary(bcam_lower *lo, const bcam_node *node, int a, int b
     return BCAM_OK;
 }
 
-bcam_status bcam_emit_reduce(bcam_lower *lo, const bcam_node *node, int x, bcam_reduce_kind kind, unsigned axes, int *value, bcam_error *err)
+bcam_status bcam_emit_reduce(bcam_lower *lo, const bcam_node *node, int x, bcam_reduce_kind kind, unsigned axes,
+                             int *value, bcam_error *err)
 {
     const bcam_value v = *bcam_val(lo, x);
     int64_t dim[BCAM_MAX_RANK];
@@ -63,7 +70,8 @@ bcam_status bcam_emit_reduce(bcam_lower *lo, const bcam_node *node, int x, bcam_
         dim[a] = axes >> a & 1 ? 1 : v.dim[a];
     bool batched = bcam_is_batched(lo, x) && !(axes & 1);
     bcam_step *step;
-    bcam_status status = bcam_emit_value(lo, node, node->outputs[0], BCAM_VERB_REDUCE, v.rank, dim, batched, &step, value, err);
+    bcam_status status =
+        bcam_emit_value(lo, node, node->outputs[0], BCAM_VERB_REDUCE, v.rank, dim, batched, &step, value, err);
     if (status != BCAM_OK)
         return status;
     step->in[0] = x;

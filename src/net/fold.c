@@ -102,7 +102,8 @@ static void sweep_out(bcam_plan *plan)
 bcam_status bcam_plan_fold(bcam_plan *plan, const int *targets, int count, bcam_error *err)
 {
     uses u = {0};
-    bcam_status status = count_uses(plan, &u) ? BCAM_OK : bcam_fail_memory(err, plan->value_count * sizeof(int), "folding");
+    bcam_status status =
+        count_uses(plan, &u) ? BCAM_OK : bcam_fail_memory(err, plan->value_count * sizeof(int), "folding");
     for (size_t s = 0; status == BCAM_OK && s < plan->step_count; s++) {
         bcam_step *norm = &plan->steps[s];
         if (norm->verb != BCAM_VERB_NORM)
@@ -111,7 +112,8 @@ bcam_status bcam_plan_fold(bcam_plan *plan, const int *targets, int count, bcam_
         if (made < 0 || u.readers[x] != 1 || is_target(x, targets, count) || plan->values[x].role == BCAM_ROLE_OUTPUT)
             continue;
         bcam_step *conv = &plan->steps[made];
-        if ((conv->verb != BCAM_VERB_CONV && conv->verb != BCAM_VERB_GEMM) || conv->act.kind != BCAM_UNARY_NONE || conv->in[3] >= 0)
+        if ((conv->verb != BCAM_VERB_CONV && conv->verb != BCAM_VERB_GEMM) || conv->act.kind != BCAM_UNARY_NONE ||
+            conv->in[3] >= 0)
             continue;
         int y = norm->out[0];
         status = fold_one(plan, norm, conv, err);
@@ -185,7 +187,8 @@ static void fuse_activation(bcam_plan *plan, uses *u, size_t at)
 bcam_status bcam_plan_fuse(bcam_plan *plan, bcam_error *err)
 {
     uses u = {0};
-    bcam_status status = count_uses(plan, &u) ? BCAM_OK : bcam_fail_memory(err, plan->value_count * sizeof(int), "fusing");
+    bcam_status status =
+        count_uses(plan, &u) ? BCAM_OK : bcam_fail_memory(err, plan->value_count * sizeof(int), "fusing");
     for (size_t s = 0; status == BCAM_OK && s < plan->step_count; s++) {
         fuse_residual(plan, &u, s);
         fuse_activation(plan, &u, s);
@@ -202,7 +205,8 @@ bcam_status bcam_plan_tidy(bcam_plan *plan, bcam_error *err)
 {
     bool *needed = bcam_alloc(plan->value_count, sizeof *needed);
     bcam_step *sorted = bcam_alloc(plan->step_count, sizeof *sorted);
-    bcam_status status = needed && sorted ? BCAM_OK : bcam_fail_memory(err, plan->step_count * sizeof *sorted, "the plan");
+    bcam_status status =
+        needed && sorted ? BCAM_OK : bcam_fail_memory(err, plan->step_count * sizeof *sorted, "the plan");
     size_t count = 0;
     for (int segment = 0; status == BCAM_OK && segment < BCAM_SEGMENT_COUNT; segment++)
         for (size_t s = 0; s < plan->step_count; s++)

@@ -29,14 +29,16 @@ static int gradient_value(sweep *sw, int x)
 }
 
 /* A backward step from dy to the gradient of x. `act`, `act2`: activations it reads, or -1. */
-static bcam_step *backward_step(sweep *sw, const bcam_step *forward, bcam_verb verb, int dy, int act, int act2, int x, int *dx)
+static bcam_step *backward_step(sweep *sw, const bcam_step *forward, bcam_verb verb, int dy, int act, int act2, int x,
+                                int *dx)
 {
     *dx = gradient_value(sw, x);
     bcam_step *step = *dx < 0 ? NULL : bcam_plan_step(sw->plan, verb, BCAM_SEGMENT_BACKWARD, forward->name);
     if (!step)
         return NULL;
     const bcam_value *values = sw->plan->values;
-    bool reads = (act >= 0 && values[act].role != BCAM_ROLE_CONST) || (act2 >= 0 && values[act2].role != BCAM_ROLE_CONST);
+    bool reads =
+        (act >= 0 && values[act].role != BCAM_ROLE_CONST) || (act2 >= 0 && values[act2].role != BCAM_ROLE_CONST);
     step->in[0] = dy;
     step->in[1] = act;
     step->in[2] = act2;
@@ -55,7 +57,8 @@ static bool contribute(sweep *sw, int x, int part)
         return true;
     }
     int sum = gradient_value(sw, x);
-    bcam_step *step = sum < 0 ? NULL : bcam_plan_step(sw->plan, BCAM_VERB_BINARY, BCAM_SEGMENT_BACKWARD, sw->plan->values[x].name);
+    bcam_step *step =
+        sum < 0 ? NULL : bcam_plan_step(sw->plan, BCAM_VERB_BINARY, BCAM_SEGMENT_BACKWARD, sw->plan->values[x].name);
     if (!step)
         return false;
     step->u.binary.kind = BCAM_BINARY_ADD;
@@ -125,7 +128,8 @@ static bool binary_backward(sweep *sw, const bcam_step *step, int which, int dy,
         return true;
     }
     bool linear = kind == BCAM_BINARY_ADD || kind == BCAM_BINARY_SUB;
-    bool product = kind == BCAM_BINARY_MUL || (kind == BCAM_BINARY_DIV && which == 0); /* reads the other operand only */
+    bool product =
+        kind == BCAM_BINARY_MUL || (kind == BCAM_BINARY_DIV && which == 0); /* reads the other operand only */
     int read_a = linear || (product && which == 0) ? -1 : a, read_b = linear || (product && which == 1) ? -1 : b;
     bcam_step *s = backward_step(sw, step, BCAM_VERB_BINARY_BWD, dy, read_a, read_b, step->in[which], dx);
     if (!s)
@@ -195,7 +199,8 @@ static bcam_status sweep_step(sweep *sw, size_t at, bcam_error *err)
         if (x < 0 || !sw->wanted[x])
             continue;
         if (!backward_of[step.verb])
-            return bcam_fail(err, BCAM_E_UNSUPPORTED, "node '%s': the verb %s cannot be differentiated", step.name, bcam_verb_name(step.verb));
+            return bcam_fail(err, BCAM_E_UNSUPPORTED, "node '%s': the verb %s cannot be differentiated", step.name,
+                             bcam_verb_name(step.verb));
         if (!backward_of[step.verb](sw, &step, i, dy, &dx) || !contribute(sw, x, dx))
             return bcam_fail(err, BCAM_E_MEMORY, "out of memory while differentiating node '%s'", step.name);
     }
@@ -210,12 +215,14 @@ static bcam_status sweep_all(sweep *sw, const int *targets, int count, size_t st
         status = sweep_step(sw, s, err);
     for (int i = 0; status == BCAM_OK && i < count; i++)
         if (sw->gradient[targets[i]] < 0)
-            status = bcam_fail(err, BCAM_E_LAYER, "layer '%s' has no way to the score; choose one that stands before it", sw->plan->values[targets[i]].name);
+            status =
+                bcam_fail(err, BCAM_E_LAYER, "layer '%s' has no way to the score; choose one that stands before it",
+                          sw->plan->values[targets[i]].name);
     return status;
 }
 
-bcam_status bcam_plan_differentiate(bcam_plan *plan, int logits, int seed, const int *targets, int count, bool batched, int *gradients,
-                                    bool *constant, bcam_error *err)
+bcam_status bcam_plan_differentiate(bcam_plan *plan, int logits, int seed, const int *targets, int count, bool batched,
+                                    int *gradients, bool *constant, bcam_error *err)
 {
     /* A step has at most BCAM_MAX_IN inputs, and each makes at most a gradient and a sum. */
     sweep sw = {.plan = plan, .batched = batched, .capacity = plan->value_count + 2 * BCAM_MAX_IN * plan->step_count};

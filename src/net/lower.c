@@ -167,20 +167,23 @@ bcam_status bcam_in_const(bcam_lower *lo, const bcam_node *node, int index, int 
     return BCAM_OK;
 }
 
-bcam_status bcam_ints(bcam_lower *lo, const bcam_node *node, int value, int64_t *out, int most, int *count, bcam_error *err)
+bcam_status bcam_ints(bcam_lower *lo, const bcam_node *node, int value, int64_t *out, int most, int *count,
+                      bcam_error *err)
 {
     const bcam_value *v = bcam_val(lo, value);
     int64_t n = bcam_count(v->rank, v->dim);
     if (v->role != BCAM_ROLE_CONST)
         return bcam_op_fail(node, err, "'%s' must be a constant", v->name);
     if (n > most)
-        return bcam_op_fail(node, err, "'%s' has %lld elements, at most %d make sense here", v->name, (long long)n, most);
+        return bcam_op_fail(node, err, "'%s' has %lld elements, at most %d make sense here", v->name, (long long)n,
+                            most);
     bcam_const_read(v, BCAM_I64, out);
     *count = (int)n;
     return BCAM_OK;
 }
 
-bcam_status bcam_ints_of(bcam_lower *lo, const bcam_node *node, const char *attr, int input, int64_t *out, int most, int *count, bcam_error *err)
+bcam_status bcam_ints_of(bcam_lower *lo, const bcam_node *node, const char *attr, int input, int64_t *out, int most,
+                         int *count, bcam_error *err)
 {
     int value = bcam_in(lo, node, input);
     if (value >= 0)
@@ -244,7 +247,8 @@ bcam_status bcam_axis(const bcam_node *node, int64_t axis, int rank, int *out, b
 /* ---- results ---- */
 
 /* 2^28 numbers, a gigabyte, are far beyond one photo's layer; a file of a few bytes can ask for more. */
-static bcam_status check_dims(const bcam_lower *lo, const bcam_node *node, int rank, const int64_t *dim, bcam_error *err)
+static bcam_status check_dims(const bcam_lower *lo, const bcam_node *node, int rank, const int64_t *dim,
+                              bcam_error *err)
 {
     const int64_t most = ((int64_t)1 << 28) * lo->plan->batch;
     if (rank > BCAM_MAX_RANK)
@@ -259,8 +263,8 @@ static bcam_status check_dims(const bcam_lower *lo, const bcam_node *node, int r
     return BCAM_OK;
 }
 
-bcam_status bcam_emit_value(bcam_lower *lo, const bcam_node *node, const char *name, bcam_verb verb, int rank, const int64_t *dim, bool batched,
-                            bcam_step **step, int *value, bcam_error *err)
+bcam_status bcam_emit_value(bcam_lower *lo, const bcam_node *node, const char *name, bcam_verb verb, int rank,
+                            const int64_t *dim, bool batched, bcam_step **step, int *value, bcam_error *err)
 {
     bcam_status status = check_dims(lo, node, rank, dim, err);
     if (status != BCAM_OK)
@@ -275,7 +279,8 @@ bcam_status bcam_emit_value(bcam_lower *lo, const bcam_node *node, const char *n
     return BCAM_OK;
 }
 
-bcam_status bcam_emit(bcam_lower *lo, const bcam_node *node, bcam_verb verb, int rank, const int64_t *dim, bool batched, bcam_step **step, bcam_error *err)
+bcam_status bcam_emit(bcam_lower *lo, const bcam_node *node, bcam_verb verb, int rank, const int64_t *dim, bool batched,
+                      bcam_step **step, bcam_error *err)
 {
     int value;
     bcam_status status = bcam_emit_value(lo, node, node->outputs[0], verb, rank, dim, batched, step, &value, err);
@@ -294,7 +299,8 @@ static bcam_status const_count(const bcam_node *node, int rank, const int64_t *d
         return bcam_op_fail(node, err, "a constant of %d dimensions is not supported", rank);
     for (int a = 0; a < rank; a++)
         if (dim[a] < 0 || __builtin_mul_overflow(*count, dim[a], count) || *count > (int64_t)1 << 40)
-            return bcam_op_fail(node, err, "dimension %d of a constant would be %lld, which will not do", a, (long long)dim[a]);
+            return bcam_op_fail(node, err, "dimension %d of a constant would be %lld, which will not do", a,
+                                (long long)dim[a]);
     return BCAM_OK;
 }
 
@@ -304,15 +310,20 @@ bcam_status bcam_charge(bcam_lower *lo, const bcam_node *node, int64_t elements,
     const int64_t most = (int64_t)1 << 56, parameters = lo->graph->parameters;
     int64_t limit = FREE + PER_PARAMETER * (parameters < most ? parameters : most);
     if (elements > limit - lo->charged)
-        return bcam_op_fail(node, err, "it asks for constants of %lld numbers that the file does not hold, which is too much", (long long)elements);
+        return bcam_op_fail(node, err,
+                            "it asks for constants of %lld numbers that the file does not hold, which is too much",
+                            (long long)elements);
     lo->charged += elements;
     return BCAM_OK;
 }
 
-bcam_status bcam_const_new(bcam_lower *lo, const bcam_node *node, const char *name, bcam_dtype dtype, int rank, const int64_t *dim, void **data, int *value, bcam_error *err)
+bcam_status bcam_const_new(bcam_lower *lo, const bcam_node *node, const char *name, bcam_dtype dtype, int rank,
+                           const int64_t *dim, void **data, int *value, bcam_error *err)
 {
     static const int64_t scalar[1] = {1};
-    enum { WORTH = 8 }; /* what is computed takes memory now, its operands too; a view does not before a device copies it */
+    enum {
+        WORTH = 8
+    }; /* what is computed takes memory now, its operands too; a view does not before a device copies it */
     int64_t count;
     dim = dim ? dim : scalar;
     bcam_status status = const_count(node, rank, dim, &count, err);
@@ -331,7 +342,8 @@ bcam_status bcam_const_new(bcam_lower *lo, const bcam_node *node, const char *na
     return BCAM_OK;
 }
 
-bcam_status bcam_const_view(bcam_lower *lo, const bcam_node *node, int of, int rank, const int64_t *dim, const int64_t *stride, bcam_error *err)
+bcam_status bcam_const_view(bcam_lower *lo, const bcam_node *node, int of, int rank, const int64_t *dim,
+                            const int64_t *stride, bcam_error *err)
 {
     int64_t count, known = bcam_count(bcam_val(lo, of)->rank, bcam_val(lo, of)->dim);
     bcam_status status = const_count(node, rank, dim, &count, err);
@@ -349,7 +361,8 @@ bcam_status bcam_const_view(bcam_lower *lo, const bcam_node *node, int of, int r
     return bcam_bind(lo, node, value, err);
 }
 
-bcam_status bcam_emit_reshape(bcam_lower *lo, const bcam_node *node, int x, int rank, const int64_t *dim, bcam_error *err)
+bcam_status bcam_emit_reshape(bcam_lower *lo, const bcam_node *node, int x, int rank, const int64_t *dim,
+                              bcam_error *err)
 {
     const bcam_value *v = bcam_val(lo, x);
     if (v->rank == rank && memcmp(v->dim, dim, (size_t)rank * sizeof *dim) == 0)
@@ -386,21 +399,25 @@ static const struct {
     bcam_onnx_type type;
     bcam_dtype dtype;
 } direct_types[] = {
-    {BCAM_ONNX_FLOAT, BCAM_F32}, {BCAM_ONNX_DOUBLE, BCAM_F64}, {BCAM_ONNX_FLOAT16, BCAM_F16}, {BCAM_ONNX_BFLOAT16, BCAM_BF16},
-    {BCAM_ONNX_INT64, BCAM_I64}, {BCAM_ONNX_INT32, BCAM_I32},  {BCAM_ONNX_UINT8, BCAM_U8},    {BCAM_ONNX_BOOL, BCAM_U8},
+    {BCAM_ONNX_FLOAT, BCAM_F32},     {BCAM_ONNX_DOUBLE, BCAM_F64}, {BCAM_ONNX_FLOAT16, BCAM_F16},
+    {BCAM_ONNX_BFLOAT16, BCAM_BF16}, {BCAM_ONNX_INT64, BCAM_I64},  {BCAM_ONNX_INT32, BCAM_I32},
+    {BCAM_ONNX_UINT8, BCAM_U8},      {BCAM_ONNX_BOOL, BCAM_U8},
 };
 
-bcam_status bcam_const_from_onnx(bcam_lower *lo, const bcam_onnx_tensor *tensor, const char *name, int *value, bcam_error *err)
+bcam_status bcam_const_from_onnx(bcam_lower *lo, const bcam_onnx_tensor *tensor, const char *name, int *value,
+                                 bcam_error *err)
 {
     bcam_dtype dtype = BCAM_F32;
     size_t i = 0;
     while (i < BCAM_COUNT(direct_types) && direct_types[i].type != tensor->type)
         i++;
     if (i == BCAM_COUNT(direct_types))
-        return bcam_fail(err, BCAM_E_UNSUPPORTED, "constant '%s' is of type %s, which is not supported", name, bcam_onnx_type_name(tensor->type));
+        return bcam_fail(err, BCAM_E_UNSUPPORTED, "constant '%s' is of type %s, which is not supported", name,
+                         bcam_onnx_type_name(tensor->type));
     dtype = direct_types[i].dtype;
     if (tensor->rank > BCAM_MAX_RANK)
-        return bcam_fail(err, BCAM_E_UNSUPPORTED, "constant '%s' has %d dimensions, at most %d are supported", name, tensor->rank, BCAM_MAX_RANK);
+        return bcam_fail(err, BCAM_E_UNSUPPORTED, "constant '%s' has %d dimensions, at most %d are supported", name,
+                         tensor->rank, BCAM_MAX_RANK);
     bool integer = dtype == BCAM_I64 || dtype == BCAM_I32 || dtype == BCAM_U8;
     *value = bcam_plan_value(lo->plan, name, BCAM_ROLE_CONST, integer ? BCAM_I64 : BCAM_F32, tensor->rank, tensor->dim);
     if (*value < 0 || !mark_batched(lo, *value, false))
@@ -454,7 +471,8 @@ static bcam_status lower_node(bcam_lower *lo, const bcam_node *node, bcam_error 
 {
     const bcam_op *op = bcam_op_find(node, lo->graph->opset);
     if (!op)
-        return bcam_op_fail(node, err, "this operator (%s%soperator set %d) is not supported", node->domain, *node->domain ? ", " : "", lo->graph->opset);
+        return bcam_op_fail(node, err, "this operator (%s%soperator set %d) is not supported", node->domain,
+                            *node->domain ? ", " : "", lo->graph->opset);
     for (int i = 0; i < node->input_count; i++)
         if (*node->inputs[i] && bcam_map_get(&lo->map, node->inputs[i]) < 0)
             return bcam_op_fail(node, err, "its input '%s' is of a kind that is not supported", node->inputs[i]);
@@ -463,13 +481,17 @@ static bcam_status lower_node(bcam_lower *lo, const bcam_node *node, bcam_error 
 
 bcam_status bcam_lower_graph(bcam_lower *lo, const bool *needed, int height, int width, bcam_error *err)
 {
-    enum { MANY_STEPS = 1 << 15 }; /* real classifiers stay under a few thousand; what is done with names and memory is not made for more */
+    enum {
+        MANY_STEPS = 1 << 15
+    }; /* real classifiers stay under a few thousand; what is done with names and memory is not made for more */
     bcam_status status = lower_initializers(lo, err);
     if (status == BCAM_OK)
         status = lower_input(lo, height, width, err);
     for (int i = 0; status == BCAM_OK && i < lo->graph->node_count; i++)
         if (needed[i] && lo->plan->step_count > MANY_STEPS)
-            status = bcam_fail(err, BCAM_E_UNSUPPORTED, "'%s' needs more than %d steps for a photo; is it a classifier?", lo->graph->path, MANY_STEPS);
+            status =
+                bcam_fail(err, BCAM_E_UNSUPPORTED, "'%s' needs more than %d steps for a photo; is it a classifier?",
+                          lo->graph->path, MANY_STEPS);
         else if (needed[i])
             status = lower_node(lo, &lo->graph->nodes[i], err);
     return status;

@@ -13,8 +13,9 @@ typedef struct bcam_name_map {
     size_t capacity, count; /* capacity is a power of two */
 } bcam_name_map;
 
-bool bcam_map_put(bcam_name_map *map, const char *name, int value); /* false: memory is out; an earlier entry is replaced */
-int bcam_map_get(const bcam_name_map *map, const char *name);       /* -1: not there */
+bool bcam_map_put(bcam_name_map *map, const char *name,
+                  int value);                                 /* false: memory is out; an earlier entry is replaced */
+int bcam_map_get(const bcam_name_map *map, const char *name); /* -1: not there */
 void bcam_map_fini(bcam_name_map *map);
 
 typedef struct bcam_lower {
@@ -22,9 +23,9 @@ typedef struct bcam_lower {
     bcam_plan *plan;
     bcam_name_map map;
     int64_t declared_batch; /* dimension 0 of the input in the file; BCAM_ONNX_FREE where it is open */
-    bool lift;              /* dimension 0 must provably be the batch everywhere; else the model runs at its declared batch */
-    int64_t charged;        /* elements of constants that the file does not hold but asks for, see bcam_charge */
-    bool *batched;          /* by value: dimension 0 is the batch */
+    bool lift;       /* dimension 0 must provably be the batch everywhere; else the model runs at its declared batch */
+    int64_t charged; /* elements of constants that the file does not hold but asks for, see bcam_charge */
+    bool *batched;   /* by value: dimension 0 is the batch */
     size_t batched_capacity;
     const char *input_name; /* of a (N,H,W,C) input, until somebody reads it as it is; else NULL */
     int input;              /* the value of the network's input, logically (N,C,H,W) */
@@ -50,9 +51,11 @@ bool bcam_is_batched(const bcam_lower *lo, int value);
 bcam_status bcam_in_tensor(bcam_lower *lo, const bcam_node *node, int index, int *value, bcam_error *err);
 bcam_status bcam_in_const(bcam_lower *lo, const bcam_node *node, int index, int *value, bcam_error *err);
 /** All elements of a constant as integers (at most `most`). */
-bcam_status bcam_ints(bcam_lower *lo, const bcam_node *node, int value, int64_t *out, int most, int *count, bcam_error *err);
+bcam_status bcam_ints(bcam_lower *lo, const bcam_node *node, int value, int64_t *out, int most, int *count,
+                      bcam_error *err);
 /** Integers that older operator sets keep in an attribute and newer ones in an input; *count is -1 where neither is there. */
-bcam_status bcam_ints_of(bcam_lower *lo, const bcam_node *node, const char *attr, int input, int64_t *out, int most, int *count, bcam_error *err);
+bcam_status bcam_ints_of(bcam_lower *lo, const bcam_node *node, const char *attr, int input, int64_t *out, int most,
+                         int *count, bcam_error *err);
 /** The first element of a constant as a number. */
 double bcam_scalar(const bcam_lower *lo, int value);
 
@@ -60,37 +63,47 @@ double bcam_scalar(const bcam_lower *lo, int value);
 int64_t bcam_attr_int(const bcam_node *node, const char *name, int64_t otherwise);
 double bcam_attr_float(const bcam_node *node, const char *name, double otherwise);
 const char *bcam_attr_string(const bcam_node *node, const char *name, const char *otherwise);
-bcam_status bcam_attr_ints(const bcam_node *node, const char *name, int64_t *out, int most, int *count, bcam_error *err); /* *count -1: absent */
+bcam_status bcam_attr_ints(const bcam_node *node, const char *name, int64_t *out, int most, int *count,
+                           bcam_error *err); /* *count -1: absent */
 /** An axis in -rank … rank-1 made 0 … rank-1. */
 bcam_status bcam_axis(const bcam_node *node, int64_t axis, int rank, int *out, bcam_error *err);
 
 /* ---- results ---- */
 /** Makes the value of output 0 and a step that writes it. `batched`: dimension 0 is the batch; while lifting it must be. */
-bcam_status bcam_emit(bcam_lower *lo, const bcam_node *node, bcam_verb verb, int rank, const int64_t *dim, bool batched, bcam_step **step, bcam_error *err);
+bcam_status bcam_emit(bcam_lower *lo, const bcam_node *node, bcam_verb verb, int rank, const int64_t *dim, bool batched,
+                      bcam_step **step, bcam_error *err);
 /** The same into a value that is no output of the node. */
-bcam_status bcam_emit_value(bcam_lower *lo, const bcam_node *node, const char *name, bcam_verb verb, int rank, const int64_t *dim, bool batched,
-                            bcam_step **step, int *value, bcam_error *err);
+bcam_status bcam_emit_value(bcam_lower *lo, const bcam_node *node, const char *name, bcam_verb verb, int rank,
+                            const int64_t *dim, bool batched, bcam_step **step, int *value, bcam_error *err);
 /** Output 0 is another name of an existing value. */
 bcam_status bcam_bind(bcam_lower *lo, const bcam_node *node, int value, bcam_error *err);
 /** A constant of the plan with its own copy of dense data (float: BCAM_F32, int64_t: BCAM_I64); *data is to be filled. */
-bcam_status bcam_const_new(bcam_lower *lo, const bcam_node *node, const char *name, bcam_dtype dtype, int rank, const int64_t *dim, void **data, int *value, bcam_error *err);
+bcam_status bcam_const_new(bcam_lower *lo, const bcam_node *node, const char *name, bcam_dtype dtype, int rank,
+                           const int64_t *dim, void **data, int *value, bcam_error *err);
 /** A tensor of the file as a constant of the plan, pointing at the file's bytes. */
-bcam_status bcam_const_from_onnx(bcam_lower *lo, const bcam_onnx_tensor *tensor, const char *name, int *value, bcam_error *err);
+bcam_status bcam_const_from_onnx(bcam_lower *lo, const bcam_onnx_tensor *tensor, const char *name, int *value,
+                                 bcam_error *err);
 /** A constant that looks at another one's data with other dimensions and strides. Its dimensions are checked here. */
-bcam_status bcam_const_view(bcam_lower *lo, const bcam_node *node, int of, int rank, const int64_t *dim, const int64_t *stride, bcam_error *err);
+bcam_status bcam_const_view(bcam_lower *lo, const bcam_node *node, int of, int rank, const int64_t *dim,
+                            const int64_t *stride, bcam_error *err);
 /** A few bytes can ask for gigabytes (a ConstantOfShape, an Expand). Counts what is asked for and refuses what no classifier needs. */
 bcam_status bcam_charge(bcam_lower *lo, const bcam_node *node, int64_t elements, bcam_error *err);
 /** A reshape step, or nothing where the shape is the same. */
-bcam_status bcam_emit_reshape(bcam_lower *lo, const bcam_node *node, int x, int rank, const int64_t *dim, bcam_error *err);
+bcam_status bcam_emit_reshape(bcam_lower *lo, const bcam_node *node, int x, int rank, const int64_t *dim,
+                              bcam_error *err);
 
 /** Steps that several operators are made of; the result is *value, bound to no name. */
-bcam_status bcam_emit_unary(bcam_lower *lo, const bcam_node *node, int x, bcam_unary_attr attr, int *value, bcam_error *err);
-bcam_status bcam_emit_binary(bcam_lower *lo, const bcam_node *node, int a, int b, bcam_binary_kind kind, int *value, bcam_error *err);
-bcam_status bcam_emit_reduce(bcam_lower *lo, const bcam_node *node, int x, bcam_reduce_kind kind, unsigned axes, int *value, bcam_error *err);
+bcam_status bcam_emit_unary(bcam_lower *lo, const bcam_node *node, int x, bcam_unary_attr attr, int *value,
+                            bcam_error *err);
+bcam_status bcam_emit_binary(bcam_lower *lo, const bcam_node *node, int a, int b, bcam_binary_kind kind, int *value,
+                             bcam_error *err);
+bcam_status bcam_emit_reduce(bcam_lower *lo, const bcam_node *node, int x, bcam_reduce_kind kind, unsigned axes,
+                             int *value, bcam_error *err);
 /** Output 0: y = x * scale[c] + shift[c]; either may be -1 (1 and 0). */
 bcam_status bcam_emit_norm(bcam_lower *lo, const bcam_node *node, int x, int scale, int shift, bcam_error *err);
 
-bcam_status bcam_op_fail(const bcam_node *node, bcam_error *err, const char *format, ...) BCAM_PRINTF(3, 4); /* E_UNSUPPORTED naming the node */
+bcam_status bcam_op_fail(const bcam_node *node, bcam_error *err, const char *format, ...)
+    BCAM_PRINTF(3, 4); /* E_UNSUPPORTED naming the node */
 bcam_status bcam_op_memory(const bcam_node *node, bcam_error *err);
 
 /* ---- lower.c ---- */
@@ -99,8 +112,8 @@ bcam_status bcam_lower_graph(bcam_lower *lo, const bool *needed, int height, int
 void bcam_lower_fini(bcam_lower *lo);
 
 /* ops.def names these */
-#define OP(name, since, until, lower, fold)                                                                                                  \
-    bcam_status lower(bcam_lower *lo, const bcam_node *node, bcam_error *err);                                                               \
+#define OP(name, since, until, lower, fold)                                                                            \
+    bcam_status lower(bcam_lower *lo, const bcam_node *node, bcam_error *err);                                         \
     bcam_status fold(bcam_lower *lo, const bcam_node *node, bcam_error *err);
 #include "net/ops.def"
 #undef OP

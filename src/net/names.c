@@ -40,7 +40,8 @@ static char *path_from_name(bcam_pool *pool, const char *name)
     size_t before_length = 0, length = 0;
     for (const char *slash; (slash = strchr(token, '/')) != NULL; token = slash + 1) {
         size_t size = (size_t)(slash - token);
-        bool repeats = before_length && size > before_length && strncmp(token, before, before_length) == 0 && token[before_length] == '.';
+        bool repeats = before_length && size > before_length && strncmp(token, before, before_length) == 0 &&
+                       token[before_length] == '.';
         if (repeats)
             length -= before_length;
         else if (length)
@@ -65,7 +66,8 @@ static bcam_status make_paths(bcam_net *net)
     for (int i = 0; i < net->graph->node_count; i++) {
         const bcam_node *node = &net->graph->nodes[i];
         const char *scopes = bcam_pair_find(node->metadata, node->metadata_count, "pkg.torch.onnx.name_scopes");
-        net->paths[i] = scopes ? path_from_scopes(&net->plan.pool, scopes) : path_from_name(&net->plan.pool, node->name);
+        net->paths[i] =
+            scopes ? path_from_scopes(&net->plan.pool, scopes) : path_from_name(&net->plan.pool, node->name);
         if (!net->paths[i])
             return BCAM_E_MEMORY;
     }
@@ -106,7 +108,8 @@ static bool makes_picture(const bcam_step *step, const bool *picture)
 {
     if (step->verb == BCAM_VERB_CONV || step->verb == BCAM_VERB_POOL)
         return true;
-    bool hands_on = step->verb == BCAM_VERB_NORM || step->verb == BCAM_VERB_UNARY || step->verb == BCAM_VERB_BINARY || is_permuted(step);
+    bool hands_on = step->verb == BCAM_VERB_NORM || step->verb == BCAM_VERB_UNARY || step->verb == BCAM_VERB_BINARY ||
+                    is_permuted(step);
     for (int i = 0; hands_on && i < BCAM_MAX_IN; i++)
         if (step->in[i] >= 0 && picture[step->in[i]])
             return true;
@@ -172,7 +175,8 @@ static bcam_status make_edges(bcam_net *net, bcam_name_map *makers)
     for (int i = 0; i < net->graph->node_count; i++) {
         const bcam_node *node = &net->graph->nodes[i];
         for (int k = 0; net->needed[i] && k < node->input_count; k++) {
-            int value = photo_value(net, node->inputs[k]), maker = value < 0 ? -1 : bcam_map_get(makers, node->inputs[k]);
+            int value = photo_value(net, node->inputs[k]),
+                maker = value < 0 ? -1 : bcam_map_get(makers, node->inputs[k]);
             if (maker >= 0 && !add_edge(net, &capacity, (bcam_edge){maker, i, value, node->inputs[k]}))
                 return BCAM_E_MEMORY;
         }
@@ -217,7 +221,9 @@ bcam_status bcam_names_prepare(bcam_net *net, bcam_error *err)
     for (size_t e = 0; status == BCAM_OK && e < net->edge_count; e++)
         if (!note_modules(net, &net->edges[e]))
             status = BCAM_E_MEMORY;
-    return status == BCAM_OK ? BCAM_OK : bcam_fail(err, status, "out of memory while reading the names of '%s'", net->graph->path);
+    return status == BCAM_OK
+               ? BCAM_OK
+               : bcam_fail(err, status, "out of memory while reading the names of '%s'", net->graph->path);
 }
 
 /* ---- one name ---- */
@@ -233,7 +239,8 @@ static int module_outputs(const bcam_net *net, const char *module, found *out, i
     int count = 0;
     for (size_t e = 0; e < net->edge_count; e++) {
         const bcam_edge *edge = &net->edges[e];
-        if (!is_inside(net->paths[edge->maker], module) || (edge->reader >= 0 && is_inside(net->paths[edge->reader], module)))
+        if (!is_inside(net->paths[edge->maker], module) ||
+            (edge->reader >= 0 && is_inside(net->paths[edge->reader], module)))
             continue;
         bool known = false;
         for (int i = 0; i < count && i < most; i++)
@@ -274,23 +281,34 @@ static void note_folding(const bcam_net *net, int maker, const char *name, bcam_
     const char *suffix = weights ? strstr(weights, ".weight") : NULL;
     size_t length = suffix ? (size_t)(suffix - weights) : 0;
     if (is_folded_conv(node))
-        snprintf(out->note, sizeof out->note, "the exporter folded the batch norm that follows into this convolution: it stands for the output after the batch norm");
+        snprintf(
+            out->note, sizeof out->note,
+            "the exporter folded the batch norm that follows into this convolution: it stands for the output after the batch norm");
     else if (!length || suffix[7] || !*norm || (strncmp(norm, weights, length) == 0 && !norm[length]))
         return;
     else if (strcmp(norm, name) == 0)
-        snprintf(out->note, sizeof out->note, "the exporter folded this batch norm into the convolution before it: it stands for the output of both");
+        snprintf(
+            out->note, sizeof out->note,
+            "the exporter folded this batch norm into the convolution before it: it stands for the output of both");
     else if (strncmp(name, weights, length) == 0 && !name[length])
-        snprintf(out->note, sizeof out->note, "the exporter folded batch norm '%.200s' into this convolution: it stands for the output after the batch norm", norm);
+        snprintf(
+            out->note, sizeof out->note,
+            "the exporter folded batch norm '%.200s' into this convolution: it stands for the output after the batch norm",
+            norm);
 }
 
 static bcam_status accept(const bcam_net *net, const char *name, found f, bcam_target *out, bcam_error *err)
 {
     const bcam_value *v = &net->plan.values[f.value];
     if (v->rank != 4)
-        return bcam_fail(err, BCAM_E_LAYER, "layer '%s' ('%s') has no rows and columns any more (rank %d); choose one before the head, see `batchcam inspect`",
-                         name, f.tensor, v->rank);
+        return bcam_fail(
+            err, BCAM_E_LAYER,
+            "layer '%s' ('%s') has no rows and columns any more (rank %d); choose one before the head, see `batchcam inspect`",
+            name, f.tensor, v->rank);
     if (net->order[f.value] != IN_ORDER)
-        return bcam_fail(err, BCAM_E_LAYER, "layer '%s' ('%s') is transposed: its axes are not (N,C,H,W); choose the one before it", name, f.tensor);
+        return bcam_fail(err, BCAM_E_LAYER,
+                         "layer '%s' ('%s') is transposed: its axes are not (N,C,H,W); choose the one before it", name,
+                         f.tensor);
     snprintf(out->name, sizeof out->name, "%s", name);
     snprintf(out->tensor, sizeof out->tensor, "%s", f.tensor);
     out->value = f.value;
@@ -325,8 +343,9 @@ static bcam_status fail_several(const char *name, const found *several, int coun
     size_t used = 0;
     for (int i = 0; i < count && i < 4 && used < sizeof list; i++)
         used += (size_t)snprintf(list + used, sizeof list - used, "%s'%s'", i ? ", " : "", several[i].tensor);
-    return bcam_fail(err, BCAM_E_LAYER, "module '%s' has %d outputs that are read outside it (%s%s); name one of these tensors", name, count,
-                     list, count > 4 ? ", …" : "");
+    return bcam_fail(err, BCAM_E_LAYER,
+                     "module '%s' has %d outputs that are read outside it (%s%s); name one of these tensors", name,
+                     count, list, count > 4 ? ", …" : "");
 }
 
 static bcam_status fail_unknown(const bcam_net *net, const char *name, bcam_error *err)
@@ -343,8 +362,8 @@ static bcam_status fail_unknown(const bcam_net *net, const char *name, bcam_erro
         bcam_free(names);
     }
     bcam_free(list);
-    return bcam_fail(err, BCAM_E_LAYER, "there is no layer '%s'%s%s%s `batchcam inspect` lists them", name, *near ? "; did you mean " : "",
-                     near, *near ? "?" : ";");
+    return bcam_fail(err, BCAM_E_LAYER, "there is no layer '%s'%s%s%s `batchcam inspect` lists them", name,
+                     *near ? "; did you mean " : "", near, *near ? "?" : ";");
 }
 
 static bcam_status resolve(const bcam_net *net, const char *name, bcam_target *out, bcam_error *err)
@@ -358,7 +377,8 @@ static bcam_status resolve(const bcam_net *net, const char *name, bcam_target *o
         return accept(net, name, (found){-1, value, name}, out, err);
     for (int i = 0; i < net->graph->node_count; i++) {
         const bcam_node *node = &net->graph->nodes[i];
-        if (net->needed[i] && *name && strcmp(node->name, name) == 0 && (value = photo_value(net, node->outputs[0])) >= 0)
+        if (net->needed[i] && *name && strcmp(node->name, name) == 0 &&
+            (value = photo_value(net, node->outputs[0])) >= 0)
             return accept(net, name, (found){i, value, node->outputs[0]}, out, err);
     }
     /* (2), (3) a module */
@@ -375,7 +395,8 @@ static bcam_status resolve(const bcam_net *net, const char *name, bcam_target *o
     /* (5) a batch norm that the exporter folded away */
     if (find_folded_norm(net, name, sibling, sizeof sibling, &several[0])) {
         bcam_status status = accept(net, name, several[0], out, err);
-        snprintf(out->note, sizeof out->note, "the exporter folded this batch norm into convolution '%.200s', whose output it stands for", sibling);
+        snprintf(out->note, sizeof out->note,
+                 "the exporter folded this batch norm into convolution '%.200s', whose output it stands for", sibling);
         return status;
     }
     return fail_unknown(net, name, err);
@@ -433,7 +454,8 @@ bcam_status bcam_net_candidates(const bcam_net *net, bcam_candidate **out, size_
     *count = 0;
     for (size_t e = 0; e < net->edge_count; e++) {
         const bcam_edge *edge = &net->edges[e];
-        if (edge->value < 0 || known[edge->value] || !net->spatial[edge->value] || name_value(net, edge, &list[*count].target) != BCAM_OK)
+        if (edge->value < 0 || known[edge->value] || !net->spatial[edge->value] ||
+            name_value(net, edge, &list[*count].target) != BCAM_OK)
             continue;
         known[edge->value] = true;
         list[*count].type = net->graph->nodes[edge->maker].op;
@@ -456,8 +478,10 @@ bcam_status bcam_net_target(const bcam_net *net, const char *name, bcam_target *
         if (net->edges[e].value == value) {
             bcam_status status = name_value(net, &net->edges[e], out);
             if (!*out->note)
-                snprintf(out->note, sizeof out->note, "the default: the last layer with rows and columns before the head");
+                snprintf(out->note, sizeof out->note,
+                         "the default: the last layer with rows and columns before the head");
             return status;
         }
-    return bcam_fail(err, BCAM_E_LAYER, "'%s' has no layer with rows and columns; there is nothing to draw a map on", net->graph->path);
+    return bcam_fail(err, BCAM_E_LAYER, "'%s' has no layer with rows and columns; there is nothing to draw a map on",
+                     net->graph->path);
 }

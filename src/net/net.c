@@ -87,22 +87,25 @@ static bcam_status check_input(const bcam_graph *graph, bcam_net_info *info, bca
 {
     enum { USUAL_SIZE = 224 };
     if (graph->input_count != 1)
-        return bcam_fail(err, BCAM_E_MODEL, "'%s' has %d inputs; a classifier of photos has one", graph->path, graph->input_count);
+        return bcam_fail(err, BCAM_E_MODEL, "'%s' has %d inputs; a classifier of photos has one", graph->path,
+                         graph->input_count);
     const bcam_onnx_value *input = &graph->inputs[0];
     if (input->rank != 4)
-        return bcam_fail(err, BCAM_E_MODEL, "input '%s' of '%s' has %d dimensions; photos, (N,C,H,W) or (N,H,W,C), have four", input->name,
+        return bcam_fail(err, BCAM_E_MODEL,
+                         "input '%s' of '%s' has %d dimensions; photos, (N,C,H,W) or (N,H,W,C), have four", input->name,
                          graph->path, input->rank);
     bool nchw = input->dim[1] == 3 || input->dim[1] == 1, nhwc = !nchw && (input->dim[3] == 3 || input->dim[3] == 1);
     if (!nchw && !nhwc)
-        return bcam_fail(err, BCAM_E_MODEL, "input '%s' of '%s' is (%lld,%lld,%lld,%lld): neither dimension 1 nor 3 is 3 or 1 channels",
-                         input->name, graph->path, (long long)input->dim[0], (long long)input->dim[1], (long long)input->dim[2],
-                         (long long)input->dim[3]);
+        return bcam_fail(err, BCAM_E_MODEL,
+                         "input '%s' of '%s' is (%lld,%lld,%lld,%lld): neither dimension 1 nor 3 is 3 or 1 channels",
+                         input->name, graph->path, (long long)input->dim[0], (long long)input->dim[1],
+                         (long long)input->dim[2], (long long)input->dim[3]);
     int64_t h = input->dim[nhwc ? 1 : 2], w = input->dim[nhwc ? 2 : 3];
     h = h == BCAM_ONNX_FREE ? USUAL_SIZE : h;
     w = w == BCAM_ONNX_FREE ? USUAL_SIZE : w;
     if (h < 1 || w < 1 || h > 8192 || w > 8192)
-        return bcam_fail(err, BCAM_E_MODEL, "input '%s' of '%s' is %lld x %lld pixels large, which will not do", input->name, graph->path,
-                         (long long)w, (long long)h);
+        return bcam_fail(err, BCAM_E_MODEL, "input '%s' of '%s' is %lld x %lld pixels large, which will not do",
+                         input->name, graph->path, (long long)w, (long long)h);
     info->input = input->name;
     info->nhwc = nhwc;
     info->channels = (int)input->dim[nhwc ? 3 : 1];
@@ -131,21 +134,27 @@ static bcam_status shape_logits(bcam_net *net, bcam_error *err)
 {
     int score = bcam_map_get(&net->lower.map, net->score);
     if (score < 0 || net->plan.values[score].role != BCAM_ROLE_WORK)
-        return bcam_fail(err, BCAM_E_MODEL, "output '%s' of '%s' does not depend on the photo", net->score, net->graph->path);
+        return bcam_fail(err, BCAM_E_MODEL, "output '%s' of '%s' does not depend on the photo", net->score,
+                         net->graph->path);
     const bcam_value v = net->plan.values[score];
     int64_t n = net->info.batch, dim[2] = {n, bcam_count(v.rank, v.dim) / n};
     if (dim[1] < 2)
-        return bcam_fail(err, BCAM_E_UNSUPPORTED, "output '%s' of '%s' has one number per photo; a classifier has a score for each of at least two classes",
-                         net->score, net->graph->path);
+        return bcam_fail(
+            err, BCAM_E_UNSUPPORTED,
+            "output '%s' of '%s' has one number per photo; a classifier has a score for each of at least two classes",
+            net->score, net->graph->path);
     if (dim[1] > 1 << 20)
-        return bcam_fail(err, BCAM_E_MODEL, "output '%s' of '%s' has %lld numbers per photo; that is no list of classes", net->score,
+        return bcam_fail(err, BCAM_E_MODEL,
+                         "output '%s' of '%s' has %lld numbers per photo; that is no list of classes", net->score,
                          net->graph->path, (long long)dim[1]);
     net->info.class_count = (int)dim[1];
     net->info.logits_value = score;
     if (v.rank == 2 && v.dim[0] == n)
         return BCAM_OK;
     net->info.logits_value = bcam_plan_value(&net->plan, net->score, BCAM_ROLE_WORK, BCAM_F32, 2, dim);
-    bcam_step *step = net->info.logits_value < 0 ? NULL : bcam_plan_step(&net->plan, BCAM_VERB_COPY, BCAM_SEGMENT_FORWARD, net->score);
+    bcam_step *step = net->info.logits_value < 0
+                          ? NULL
+                          : bcam_plan_step(&net->plan, BCAM_VERB_COPY, BCAM_SEGMENT_FORWARD, net->score);
     if (!step)
         return bcam_fail(err, BCAM_E_MEMORY, "out of memory while reading '%s'", net->graph->path);
     step->in[0] = score;
@@ -191,8 +200,9 @@ static bool same_step(const bcam_plan *p, const bcam_plan *q, size_t s)
     const bcam_copy_attr *c = &a->u.copy, *d = &b->u.copy;
     if (a->verb == BCAM_VERB_UNARY)
         return a->u.unary.kind == b->u.unary.kind && memcmp(&a->u.unary, &b->u.unary, sizeof a->u.unary) == 0;
-    return a->verb != BCAM_VERB_COPY || (memcmp(c->to, d->to, sizeof c->to) == 0 && memcmp(c->from, d->from, sizeof c->from) == 0 &&
-                                         memcmp(c->step, d->step, sizeof c->step) == 0 && memcmp(c->axis, d->axis, sizeof c->axis) == 0);
+    return a->verb != BCAM_VERB_COPY ||
+           (memcmp(c->to, d->to, sizeof c->to) == 0 && memcmp(c->from, d->from, sizeof c->from) == 0 &&
+            memcmp(c->step, d->step, sizeof c->step) == 0 && memcmp(c->axis, d->axis, sizeof c->axis) == 0);
 }
 
 /* Two plans of different batches that do the same with every photo. */
@@ -241,7 +251,8 @@ static bcam_status lower_net(bcam_net *net, int64_t batch, bcam_error *err)
         return status;
     }
     if (net->info.batch != 1 && net->info.batch_fixed)
-        return bcam_fail(err, BCAM_E_UNSUPPORTED, "'%s' is fixed at %lld photos at once (%s); export it with a batch of 1 or a free one",
+        return bcam_fail(err, BCAM_E_UNSUPPORTED,
+                         "'%s' is fixed at %lld photos at once (%s); export it with a batch of 1 or a free one",
                          net->graph->path, (long long)net->info.batch, net->info.batch_note);
     return shape_logits(net, err);
 }

@@ -59,8 +59,8 @@ bcam_status bcam_plan_fold(bcam_plan *plan, const int *targets, int count, bcam_
 /** Appends backward steps from `seed` (K*N,M), the gradient of the logits, to every target and no further. gradients[i] receives the value of
  *  target i's gradient, constant[i] whether no step on its way reads an activation. `batched`: dimension 0 is the batch everywhere, so that steps
  *  that read no activation run once for all k. E_LAYER where a target has no way to the score. */
-bcam_status bcam_plan_differentiate(bcam_plan *plan, int logits, int seed, const int *targets, int count, bool batched, int *gradients,
-                                    bool *constant, bcam_error *err);
+bcam_status bcam_plan_differentiate(bcam_plan *plan, int logits, int seed, const int *targets, int count, bool batched,
+                                    int *gradients, bool *constant, bcam_error *err);
 
 /** Merges additions and activations into the steps before them where nobody else reads what lies between. */
 bcam_status bcam_plan_fuse(bcam_plan *plan, bcam_error *err);

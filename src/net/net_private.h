@@ -23,10 +23,11 @@ struct bcam_net {
     const char **paths; /* by node: the module it belongs to, "layer4.2.conv3"; "" where none is known */
     bcam_edge *edges;
     size_t edge_count;
-    bool *spatial;      /* by value: (N,C,H,W) with more than one pixel, on the way to the score */
-    uint8_t *order;     /* by value of rank 4: which of N, C, H, W its axes are, two bits each */
-    bcam_name_map modules; /* by module: the value that is made in it and read outside it, BCAM_SEVERAL where there are more */
-    int score_maker; /* node that makes the logits */
+    bool *spatial;  /* by value: (N,C,H,W) with more than one pixel, on the way to the score */
+    uint8_t *order; /* by value of rank 4: which of N, C, H, W its axes are, two bits each */
+    bcam_name_map
+        modules; /* by module: the value that is made in it and read outside it, BCAM_SEVERAL where there are more */
+    int score_maker;   /* node that makes the logits */
     const char *score; /* their tensor */
 };
 

@@ -6,9 +6,21 @@
 
 /** ONNX's own numbers (TensorProto.DataType). */
 typedef enum bcam_onnx_type {
-    BCAM_ONNX_UNDEFINED = 0, BCAM_ONNX_FLOAT = 1, BCAM_ONNX_UINT8 = 2, BCAM_ONNX_INT8 = 3, BCAM_ONNX_UINT16 = 4, BCAM_ONNX_INT16 = 5,
-    BCAM_ONNX_INT32 = 6, BCAM_ONNX_INT64 = 7, BCAM_ONNX_STRING = 8, BCAM_ONNX_BOOL = 9, BCAM_ONNX_FLOAT16 = 10, BCAM_ONNX_DOUBLE = 11,
-    BCAM_ONNX_UINT32 = 12, BCAM_ONNX_UINT64 = 13, BCAM_ONNX_BFLOAT16 = 16
+    BCAM_ONNX_UNDEFINED = 0,
+    BCAM_ONNX_FLOAT = 1,
+    BCAM_ONNX_UINT8 = 2,
+    BCAM_ONNX_INT8 = 3,
+    BCAM_ONNX_UINT16 = 4,
+    BCAM_ONNX_INT16 = 5,
+    BCAM_ONNX_INT32 = 6,
+    BCAM_ONNX_INT64 = 7,
+    BCAM_ONNX_STRING = 8,
+    BCAM_ONNX_BOOL = 9,
+    BCAM_ONNX_FLOAT16 = 10,
+    BCAM_ONNX_DOUBLE = 11,
+    BCAM_ONNX_UINT32 = 12,
+    BCAM_ONNX_UINT64 = 13,
+    BCAM_ONNX_BFLOAT16 = 16
 } bcam_onnx_type;
 
 #define BCAM_ONNX_MAX_RANK 8
@@ -25,21 +37,33 @@ typedef struct bcam_onnx_tensor {
     size_t bytes;
 } bcam_onnx_tensor;
 
-typedef enum bcam_attr_kind { BCAM_ATTR_OTHER = 0, BCAM_ATTR_FLOAT, BCAM_ATTR_INT, BCAM_ATTR_STRING, BCAM_ATTR_TENSOR, BCAM_ATTR_FLOATS, BCAM_ATTR_INTS, BCAM_ATTR_STRINGS, BCAM_ATTR_GRAPH } bcam_attr_kind;
+typedef enum bcam_attr_kind {
+    BCAM_ATTR_OTHER = 0,
+    BCAM_ATTR_FLOAT,
+    BCAM_ATTR_INT,
+    BCAM_ATTR_STRING,
+    BCAM_ATTR_TENSOR,
+    BCAM_ATTR_FLOATS,
+    BCAM_ATTR_INTS,
+    BCAM_ATTR_STRINGS,
+    BCAM_ATTR_GRAPH
+} bcam_attr_kind;
 
 typedef struct bcam_attr {
     const char *name;
     bcam_attr_kind kind;
     float f;
     int64_t i;
-    const char *s;      /* zero-terminated copy */
+    const char *s; /* zero-terminated copy */
     const float *floats;
     const int64_t *ints;
-    size_t count;       /* of floats, ints */
+    size_t count; /* of floats, ints */
     const bcam_onnx_tensor *tensor;
 } bcam_attr;
 
-typedef struct bcam_pair { const char *key, *value; } bcam_pair;
+typedef struct bcam_pair {
+    const char *key, *value;
+} bcam_pair;
 
 typedef struct bcam_node {
     const char *name, *op, *domain; /* "" where absent; domain "" also for "ai.onnx" */
@@ -73,7 +97,7 @@ typedef struct bcam_graph {
     const char *producer; /* "pytorch 2.15.0" */
     const char *path;
     int64_t file_bytes;
-    int64_t parameters; /* elements of floating-point initializers */
+    int64_t parameters;  /* elements of floating-point initializers */
     const uint8_t *file; /* the mapping, for its hash */
     bcam_pool pool;
     struct bcam_mapping *mappings; /* the file and external data files */
@@ -92,9 +116,9 @@ void bcam_onnx_close(bcam_graph **graph);
 
 /* ---- onnx.c: what one asks of a graph ---- */
 
-const bcam_attr *bcam_node_attr(const bcam_node *node, const char *name); /* NULL where absent */
+const bcam_attr *bcam_node_attr(const bcam_node *node, const char *name);       /* NULL where absent */
 const char *bcam_pair_find(const bcam_pair *pairs, int count, const char *key); /* NULL where absent */
-size_t bcam_onnx_type_bytes(bcam_onnx_type type); /* 0 for STRING and unknown */
+size_t bcam_onnx_type_bytes(bcam_onnx_type type);                               /* 0 for STRING and unknown */
 const char *bcam_onnx_type_name(bcam_onnx_type type);
 
 #endif

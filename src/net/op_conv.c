@@ -18,7 +18,8 @@ static bcam_status read_pair(const bcam_node *node, const char *name, int64_t ou
     if (status != BCAM_OK || count < 0)
         return status;
     if (count != 2 || list[0] < 1 || list[1] < 1 || list[0] > 65536 || list[1] > 65536)
-        return bcam_op_fail(node, err, "attribute '%s' must be two positive integers (only 2-D photos are supported)", name);
+        return bcam_op_fail(node, err, "attribute '%s' must be two positive integers (only 2-D photos are supported)",
+                            name);
     memcpy(out, list, sizeof list);
     return BCAM_OK;
 }
@@ -78,13 +79,15 @@ static bcam_status read_window(const bcam_node *node, const bcam_value *x, windo
 }
 
 /* In ceil mode a last window that begins in the padding behind the photo is left out, as PyTorch does and ONNX says since operator set 22. */
-static bcam_status window_output(const bcam_node *node, const window *w, const int64_t size[2], int64_t out[2], bcam_error *err)
+static bcam_status window_output(const bcam_node *node, const window *w, const int64_t size[2], int64_t out[2],
+                                 bcam_error *err)
 {
     for (int a = 0; a < 2; a++) {
         int64_t room = size[a] + w->begin[a] + w->end[a] - ((w->kernel[a] - 1) * w->dilation[a] + 1);
         if (room < 0)
             return bcam_op_fail(node, err, "its window of %lld does not fit into %lld padded pixels",
-                                (long long)((w->kernel[a] - 1) * w->dilation[a] + 1), (long long)(size[a] + w->begin[a] + w->end[a]));
+                                (long long)((w->kernel[a] - 1) * w->dilation[a] + 1),
+                                (long long)(size[a] + w->begin[a] + w->end[a]));
         out[a] = room / w->stride[a] + 1;
         if (w->ceil && room % w->stride[a] && out[a] * w->stride[a] < size[a] + w->begin[a])
             out[a]++;
@@ -96,21 +99,24 @@ static bcam_status photo_input(bcam_lower *lo, const bcam_node *node, int *x, bc
 {
     bcam_status status = bcam_in_tensor(lo, node, 0, x, err);
     if (status == BCAM_OK && bcam_val(lo, *x)->rank != 4)
-        return bcam_op_fail(node, err, "its input has %d dimensions; only 2-D photos, (N,C,H,W), are supported", bcam_val(lo, *x)->rank);
+        return bcam_op_fail(node, err, "its input has %d dimensions; only 2-D photos, (N,C,H,W), are supported",
+                            bcam_val(lo, *x)->rank);
     return status;
 }
 
 /* ---- Conv ---- */
 
-static bcam_status check_conv(const bcam_node *node, const bcam_value *x, const bcam_value *w, const bcam_value *b, int64_t groups, bcam_error *err)
+static bcam_status check_conv(const bcam_node *node, const bcam_value *x, const bcam_value *w, const bcam_value *b,
+                              int64_t groups, bcam_error *err)
 {
     if (w->rank != 4)
         return bcam_op_fail(node, err, "its weights have %d dimensions; only 2-D convolutions are supported", w->rank);
     if (w->dim[2] < 1 || w->dim[3] < 1 || w->dim[2] > 65536 || w->dim[3] > 65536)
-        return bcam_op_fail(node, err, "its window of %lld x %lld will not do", (long long)w->dim[2], (long long)w->dim[3]);
+        return bcam_op_fail(node, err, "its window of %lld x %lld will not do", (long long)w->dim[2],
+                            (long long)w->dim[3]);
     if (groups < 1 || x->dim[1] % groups || x->dim[1] / groups != w->dim[1] || w->dim[0] % groups)
-        return bcam_op_fail(node, err, "weights (%lld,%lld,…) in %lld groups do not fit %lld channels", (long long)w->dim[0],
-                            (long long)w->dim[1], (long long)groups, (long long)x->dim[1]);
+        return bcam_op_fail(node, err, "weights (%lld,%lld,…) in %lld groups do not fit %lld channels",
+                            (long long)w->dim[0], (long long)w->dim[1], (long long)groups, (long long)x->dim[1]);
     if (b && (b->rank != 1 || b->dim[0] != w->dim[0]))
         return bcam_op_fail(node, err, "its bias does not have %lld elements", (long long)w->dim[0]);
     return BCAM_OK;
@@ -181,9 +187,11 @@ bcam_status bcam_op_pool(bcam_lower *lo, const bcam_node *node, bcam_error *err)
         return status;
     bool single = true; /* windows of one pixel each, all of them, and nothing around */
     for (int a = 0; a < 2; a++) {
-        int64_t most = win.begin[a] > win.end[a] ? win.begin[a] : win.end[a], span = (win.kernel[a] - 1) * win.dilation[a] + 1;
+        int64_t most = win.begin[a] > win.end[a] ? win.begin[a] : win.end[a],
+                span = (win.kernel[a] - 1) * win.dilation[a] + 1;
         if (most >= span)
-            return bcam_op_fail(node, err, "a padding of %lld leaves a window of %lld without a pixel of the photo", (long long)most, (long long)span);
+            return bcam_op_fail(node, err, "a padding of %lld leaves a window of %lld without a pixel of the photo",
+                                (long long)most, (long long)span);
         single &= win.kernel[a] == 1 && win.stride[a] == 1;
     }
     if (single)
@@ -263,10 +271,13 @@ static bcam_status emit_gemm(bcam_lower *lo, const bcam_node *node, int x, int w
 {
     const bcam_value *vx = bcam_val(lo, x), *vw = bcam_val(lo, w);
     if (vx->rank != 2 || vw->rank != 2)
-        return bcam_op_fail(node, err, "only a (N,K) tensor times a constant matrix is supported, not rank %d times rank %d", vx->rank, vw->rank);
+        return bcam_op_fail(node, err,
+                            "only a (N,K) tensor times a constant matrix is supported, not rank %d times rank %d",
+                            vx->rank, vw->rank);
     int64_t dim[2] = {vx->dim[0], vw->dim[w_is_mk ? 0 : 1]};
     if (vx->dim[1] != vw->dim[w_is_mk ? 1 : 0])
-        return bcam_op_fail(node, err, "a row of %lld elements meets a matrix for %lld", (long long)vx->dim[1], (long long)vw->dim[w_is_mk ? 1 : 0]);
+        return bcam_op_fail(node, err, "a row of %lld elements meets a matrix for %lld", (long long)vx->dim[1],
+                            (long long)vw->dim[w_is_mk ? 1 : 0]);
     int mk = weights_as_mk(lo, w, w_is_mk);
     if (mk < 0)
         return bcam_op_memory(node, err);

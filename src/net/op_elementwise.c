@@ -50,7 +50,8 @@ bcam_status bcam_op_unary(bcam_lower *lo, const bcam_node *node, bcam_error *err
 }
 
 /* A limit of Clip: an attribute until operator set 10, an input since. */
-static bcam_status clip_limit(bcam_lower *lo, const bcam_node *node, const char *name, int input, float *limit, bcam_error *err)
+static bcam_status clip_limit(bcam_lower *lo, const bcam_node *node, const char *name, int input, float *limit,
+                              bcam_error *err)
 {
     int value = bcam_in(lo, node, input);
     if (value >= 0 && !bcam_is_const(lo, value))
@@ -94,7 +95,8 @@ static bool is_per_channel(const bcam_value *x, const bcam_value *b)
 }
 
 /* x op constant, where it is a scale or a shift of whole channels: such a step folds into the convolution before it. */
-static bcam_status emit_channel_arithmetic(bcam_lower *lo, const bcam_node *node, int x, int b, bcam_binary_kind kind, bcam_error *err)
+static bcam_status emit_channel_arithmetic(bcam_lower *lo, const bcam_node *node, int x, int b, bcam_binary_kind kind,
+                                           bcam_error *err)
 {
     const bcam_value from = *bcam_val(lo, b);
     int64_t channels = bcam_val(lo, x)->dim[1];
@@ -112,15 +114,24 @@ static bcam_status emit_channel_arithmetic(bcam_lower *lo, const bcam_node *node
     return bcam_emit_norm(lo, node, x, scales ? vector : -1, scales ? -1 : vector, err);
 }
 
-static bcam_status emit_scalar_arithmetic(bcam_lower *lo, const bcam_node *node, int x, int b, bcam_binary_kind kind, bcam_error *err)
+static bcam_status emit_scalar_arithmetic(bcam_lower *lo, const bcam_node *node, int x, int b, bcam_binary_kind kind,
+                                          bcam_error *err)
 {
     double s = bcam_scalar(lo, b);
     bcam_unary_attr attr = {BCAM_UNARY_LINEAR, 1, 0};
     switch (kind) {
-    case BCAM_BINARY_ADD: attr.beta = (float)s; break;
-    case BCAM_BINARY_SUB: attr.beta = (float)-s; break;
-    case BCAM_BINARY_DIV: attr.alpha = (float)(1 / s); break;
-    default: attr.alpha = (float)s; break;
+    case BCAM_BINARY_ADD:
+        attr.beta = (float)s;
+        break;
+    case BCAM_BINARY_SUB:
+        attr.beta = (float)-s;
+        break;
+    case BCAM_BINARY_DIV:
+        attr.alpha = (float)(1 / s);
+        break;
+    default:
+        attr.alpha = (float)s;
+        break;
     }
     return emit_unary(lo, node, x, attr, err);
 }

@@ -10,7 +10,8 @@ bcam_status bcam_op_batch_norm(bcam_lower *lo, const bcam_node *node, bcam_error
     bcam_status status = bcam_in_tensor(lo, node, 0, &x, err);
     for (int i = 0; status == BCAM_OK && i < 4; i++) {
         status = bcam_in_const(lo, node, i + 1, &in[i], err);
-        if (status == BCAM_OK && (bcam_val(lo, x)->rank < 2 || bcam_val(lo, in[i])->rank != 1 || bcam_val(lo, in[i])->dim[0] != bcam_val(lo, x)->dim[1]))
+        if (status == BCAM_OK && (bcam_val(lo, x)->rank < 2 || bcam_val(lo, in[i])->rank != 1 ||
+                                  bcam_val(lo, in[i])->dim[0] != bcam_val(lo, x)->dim[1]))
             return bcam_op_fail(node, err, "'%s' does not have one element a channel", node->inputs[i + 1]);
     }
     if (status == BCAM_OK && bcam_attr_int(node, "training_mode", 0))
@@ -21,7 +22,8 @@ bcam_status bcam_op_batch_norm(bcam_lower *lo, const bcam_node *node, bcam_error
     int scale, shift;
     void *scales = NULL, *shifts = NULL;
     double *read = bcam_alloc(4 * (size_t)channels, sizeof *read), eps = bcam_attr_float(node, "epsilon", 1e-5);
-    status = read ? bcam_const_new(lo, node, node->name, BCAM_F32, 1, &channels, &scales, &scale, err) : bcam_op_memory(node, err);
+    status = read ? bcam_const_new(lo, node, node->name, BCAM_F32, 1, &channels, &scales, &scale, err)
+                  : bcam_op_memory(node, err);
     if (status == BCAM_OK)
         status = bcam_const_new(lo, node, node->name, BCAM_F32, 1, &channels, &shifts, &shift, err);
     for (int i = 0; status == BCAM_OK && i < 4; i++)
@@ -48,7 +50,8 @@ bcam_status bcam_op_layer_norm(bcam_lower *lo, const bcam_node *node, bcam_error
     if (status != BCAM_OK)
         return status;
     unsigned axes = (1u << bcam_val(lo, x)->rank) - (1u << axis);
-    const bcam_unary_attr add_eps = {BCAM_UNARY_LINEAR, 1, (float)bcam_attr_float(node, "epsilon", 1e-5)}, root = {.kind = BCAM_UNARY_SQRT};
+    const bcam_unary_attr add_eps = {BCAM_UNARY_LINEAR, 1, (float)bcam_attr_float(node, "epsilon", 1e-5)},
+                          root = {.kind = BCAM_UNARY_SQRT};
     status = bcam_emit_reduce(lo, node, x, BCAM_REDUCE_MEAN, axes, &mean, err);
     if (status == BCAM_OK)
         status = bcam_emit_binary(lo, node, x, mean, BCAM_BINARY_SUB, &centred, err);

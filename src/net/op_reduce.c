@@ -4,7 +4,8 @@
 #include "net/lower.h"
 
 /* A reduction keeps its axes as length 1; where the node drops them, a reshape follows. */
-static bcam_status emit_reduce(bcam_lower *lo, const bcam_node *node, int x, bcam_reduce_kind kind, unsigned axes, bool keep, bcam_error *err)
+static bcam_status emit_reduce(bcam_lower *lo, const bcam_node *node, int x, bcam_reduce_kind kind, unsigned axes,
+                               bool keep, bcam_error *err)
 {
     const bcam_value v = *bcam_val(lo, x);
     int64_t dropped[BCAM_MAX_RANK];
@@ -22,7 +23,9 @@ static const struct {
     const char *op;
     bcam_reduce_kind kind;
 } reductions[] = {
-    {"ReduceMean", BCAM_REDUCE_MEAN}, {"ReduceSum", BCAM_REDUCE_SUM},       {"ReduceMax", BCAM_REDUCE_MAX},
+    {"ReduceMean", BCAM_REDUCE_MEAN},
+    {"ReduceSum", BCAM_REDUCE_SUM},
+    {"ReduceMax", BCAM_REDUCE_MAX},
     {"GlobalAveragePool", BCAM_REDUCE_MEAN},
 };
 
@@ -57,11 +60,13 @@ bcam_status bcam_op_global_pool(bcam_lower *lo, const bcam_node *node, bcam_erro
     if (strcmp(node->op, "GlobalMaxPool") == 0 && bcam_val(lo, x)->rank == 4)
         return emit_global_max(lo, node, x, err);
     if (strcmp(node->op, "GlobalMaxPool") == 0)
-        return bcam_op_fail(node, err, "its input has %d dimensions; only 2-D photos, (N,C,H,W), are supported", bcam_val(lo, x)->rank);
+        return bcam_op_fail(node, err, "its input has %d dimensions; only 2-D photos, (N,C,H,W), are supported",
+                            bcam_val(lo, x)->rank);
     unsigned axes = 0;
     for (int a = 2; a < bcam_val(lo, x)->rank; a++)
         axes |= 1u << a;
-    return axes ? emit_reduce(lo, node, x, kind_of(node), axes, true, err) : bcam_op_fail(node, err, "its input has no rows and columns");
+    return axes ? emit_reduce(lo, node, x, kind_of(node), axes, true, err)
+                : bcam_op_fail(node, err, "its input has no rows and columns");
 }
 
 bcam_status bcam_op_reduce(bcam_lower *lo, const bcam_node *node, bcam_error *err)
@@ -99,7 +104,8 @@ bcam_status bcam_op_softmax(bcam_lower *lo, const bcam_node *node, bcam_error *e
         return status;
     const bcam_value v = *bcam_val(lo, x);
     if (old && bcam_count(v.rank - axis - 1, v.dim + axis + 1) != 1)
-        return bcam_op_fail(node, err, "a softmax over several axes (operator set %d) is not supported", lo->graph->opset);
+        return bcam_op_fail(node, err, "a softmax over several axes (operator set %d) is not supported",
+                            lo->graph->opset);
     bcam_step *step;
     status = bcam_emit(lo, node, BCAM_VERB_SOFTMAX, v.rank, v.dim, bcam_is_batched(lo, x) && axis != 0, &step, err);
     if (status == BCAM_OK) {

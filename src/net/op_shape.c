@@ -23,14 +23,16 @@ bcam_status bcam_op_same(bcam_lower *lo, const bcam_node *node, bcam_error *err)
         return bcam_op_fail(node, err, "it is in training mode; call model.eval() before the export");
     int64_t to = bcam_attr_int(node, "to", BCAM_ONNX_FLOAT);
     if (to != BCAM_ONNX_FLOAT && to != BCAM_ONNX_DOUBLE && to != BCAM_ONNX_FLOAT16 && to != BCAM_ONNX_BFLOAT16)
-        return bcam_op_fail(node, err, "a cast of photos' data to %s is not supported", bcam_onnx_type_name((bcam_onnx_type)to));
+        return bcam_op_fail(node, err, "a cast of photos' data to %s is not supported",
+                            bcam_onnx_type_name((bcam_onnx_type)to));
     return bcam_bind(lo, node, x, err);
 }
 
 /* ---- reshape and its kin ---- */
 
 /* Resolves 0 (copied) and -1 (what is left) of Reshape. While lifting, the first number may be the file's fixed batch: it becomes N. */
-static bcam_status resolve_reshape(bcam_lower *lo, const bcam_node *node, const bcam_value *x, bool batched, int64_t *dim, int rank, bcam_error *err)
+static bcam_status resolve_reshape(bcam_lower *lo, const bcam_node *node, const bcam_value *x, bool batched,
+                                   int64_t *dim, int rank, bcam_error *err)
 {
     int64_t total = bcam_count(x->rank, x->dim), known = 1;
     int free_axis = -1;
@@ -84,7 +86,8 @@ bcam_status bcam_op_flatten(bcam_lower *lo, const bcam_node *node, bcam_error *e
 }
 
 /* Squeeze and Unsqueeze on a shape: which axes go or come. */
-static bcam_status squeezed_dims(bcam_lower *lo, const bcam_node *node, const bcam_value *v, int *rank, int64_t *dim, bcam_error *err)
+static bcam_status squeezed_dims(bcam_lower *lo, const bcam_node *node, const bcam_value *v, int *rank, int64_t *dim,
+                                 bcam_error *err)
 {
     bool un = strcmp(node->op, "Unsqueeze") == 0, named[2 * BCAM_MAX_RANK] = {false};
     bool batch = lo->lift && v->role == BCAM_ROLE_WORK; /* then axis 0 has one element by chance only */
@@ -149,7 +152,8 @@ bcam_status bcam_fold_squeeze(bcam_lower *lo, const bcam_node *node, bcam_error 
 /* ---- maps over axes ---- */
 
 /* A copy that keeps axes as they are; the caller changes what differs. */
-static bcam_status emit_copy(bcam_lower *lo, const bcam_node *node, int x, int rank, const int64_t *dim, bool batched, bcam_copy_attr **attr, bcam_error *err)
+static bcam_status emit_copy(bcam_lower *lo, const bcam_node *node, int x, int rank, const int64_t *dim, bool batched,
+                             bcam_copy_attr **attr, bcam_error *err)
 {
     bcam_step *step;
     bcam_status status = bcam_emit(lo, node, BCAM_VERB_COPY, rank, dim, batched, &step, err);
@@ -270,7 +274,8 @@ static bcam_status read_slice(bcam_lower *lo, const bcam_node *node, const bcam_
         int64_t d = v->dim[a], step = n_steps < 0 ? 1 : steps[i];
         if (step == 0 || step < -65536 || step > 65536)
             return bcam_op_fail(node, err, "a step of %lld is not supported", (long long)step);
-        int64_t b = start[i] < 0 && start[i] >= -d ? start[i] + d : start[i], e = end[i] < 0 && end[i] >= -d ? end[i] + d : end[i];
+        int64_t b = start[i] < 0 && start[i] >= -d ? start[i] + d : start[i],
+                e = end[i] < 0 && end[i] >= -d ? end[i] + d : end[i];
         b = step > 0 ? clamp(b, 0, d) : clamp(b, 0, d - 1);
         e = step > 0 ? clamp(e, 0, d) : clamp(e, -1, d - 1);
         int64_t distance = step > 0 ? e - b : b - e, stride = step > 0 ? step : -step;
@@ -345,7 +350,8 @@ bcam_status bcam_op_pad(bcam_lower *lo, const bcam_node *node, bcam_error *err)
         return bcam_op_fail(node, err, "mode '%s' is not supported", mode);
     if (count != 2 * v.rank || bcam_in(lo, node, 3) >= 0)
         return bcam_op_fail(node, err, "its pads must be two numbers for each of %d dimensions", v.rank);
-    if (constant >= 0 && (!bcam_is_const(lo, constant) || bcam_count(bcam_val(lo, constant)->rank, bcam_val(lo, constant)->dim) != 1))
+    if (constant >= 0 &&
+        (!bcam_is_const(lo, constant) || bcam_count(bcam_val(lo, constant)->rank, bcam_val(lo, constant)->dim) != 1))
         return bcam_op_fail(node, err, "its value must be one constant number");
     bool batch_kept = v.rank > 0 && pads[0] == 0 && pads[v.rank] == 0;
     int64_t kept[BCAM_MAX_RANK];
@@ -353,7 +359,8 @@ bcam_status bcam_op_pad(bcam_lower *lo, const bcam_node *node, bcam_error *err)
     for (int a = 0; a < v.rank; a++) {
         int64_t begin = pads[a], end = pads[a + v.rank];
         if (begin < -v.dim[a] || end < -v.dim[a] || begin > 65536 || end > 65536)
-            return bcam_op_fail(node, err, "a padding of %lld and %lld is not supported", (long long)begin, (long long)end);
+            return bcam_op_fail(node, err, "a padding of %lld and %lld is not supported", (long long)begin,
+                                (long long)end);
         pads_nothing &= begin == 0 && end == 0;
         dim[a] = v.dim[a] + begin + end;
         kept[a] = v.dim[a] + (begin < 0 ? begin : 0) + (end < 0 ? end : 0); /* negative padding cuts */
@@ -378,7 +385,8 @@ bcam_status bcam_op_pad(bcam_lower *lo, const bcam_node *node, bcam_error *err)
 }
 
 /* What a Concat's inputs come to: the output's dimensions, and whether the batch is in front of all of them. */
-static bcam_status concat_dims(bcam_lower *lo, const bcam_node *node, int *axis, int *rank, int64_t *dim, bool *batched, bcam_error *err)
+static bcam_status concat_dims(bcam_lower *lo, const bcam_node *node, int *axis, int *rank, int64_t *dim, bool *batched,
+                               bcam_error *err)
 {
     int first = bcam_in(lo, node, 0);
     if (first < 0)
@@ -432,7 +440,8 @@ bcam_status bcam_op_concat(bcam_lower *lo, const bcam_node *node, bcam_error *er
 }
 
 /* Numpy's broadcasting against a shape; axes of length 1 are repeated. */
-static bcam_status expanded_dims(bcam_lower *lo, const bcam_node *node, const bcam_value *v, bool batched, int *rank, int64_t *dim, bcam_error *err)
+static bcam_status expanded_dims(bcam_lower *lo, const bcam_node *node, const bcam_value *v, bool batched, int *rank,
+                                 int64_t *dim, bcam_error *err)
 {
     int64_t shape[BCAM_MAX_RANK];
     int value, count;
@@ -447,7 +456,8 @@ static bcam_status expanded_dims(bcam_lower *lo, const bcam_node *node, const bc
         if (lo->lift && batched && i == v->rank - 1 && i == *rank - 1 && want == lo->declared_batch)
             want = have;
         if (have != want && have != 1 && want != 1)
-            return bcam_op_fail(node, err, "a dimension of %lld cannot be expanded to %lld", (long long)have, (long long)want);
+            return bcam_op_fail(node, err, "a dimension of %lld cannot be expanded to %lld", (long long)have,
+                                (long long)want);
         dim[*rank - 1 - i] = have == 1 ? want : have;
     }
     return BCAM_OK;
@@ -464,7 +474,8 @@ bcam_status bcam_op_expand(bcam_lower *lo, const bcam_node *node, bcam_error *er
         return status;
     const bcam_value v = *bcam_val(lo, x);
     bcam_copy_attr *attr;
-    status = emit_copy(lo, node, x, rank, dim, bcam_is_batched(lo, x) && rank == v.rank && dim[0] == v.dim[0], &attr, err);
+    status =
+        emit_copy(lo, node, x, rank, dim, bcam_is_batched(lo, x) && rank == v.rank && dim[0] == v.dim[0], &attr, err);
     for (int a = 0; status == BCAM_OK && a < rank; a++) {
         int from = a - (rank - v.rank);
         attr->axis[a] = from >= 0 && v.dim[from] == dim[a] ? from : -1;
@@ -508,7 +519,8 @@ bcam_status bcam_fold_reshape(bcam_lower *lo, const bcam_node *node, bcam_error 
     } else {
         status = bcam_ints_of(lo, node, "shape", 1, dim, BCAM_MAX_RANK, &rank, err);
         if (status == BCAM_OK)
-            status = rank < 0 ? bcam_op_fail(node, err, "its shape is missing") : resolve_reshape(lo, node, &v, false, dim, rank, err);
+            status = rank < 0 ? bcam_op_fail(node, err, "its shape is missing")
+                              : resolve_reshape(lo, node, &v, false, dim, rank, err);
         if (status != BCAM_OK)
             return status;
     }

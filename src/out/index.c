@@ -328,3 +328,8 @@ static bcam_status index_finish(void *state, bcam_error *err)
 }
 
 const bcam_writer bcam_index_writer = {"index", index_open, index_write, index_sync, index_finish, index_close};
+
+const char *bcam_sqlite_version(void)
+{
+    return "SQLite " SQLITE_VERSION;
+}

@@ -24,11 +24,11 @@ typedef struct bcam_out_map {
 
 /** One photo and everything known of it. Everything is borrowed for the call. */
 typedef struct bcam_out_item {
-    int64_t id; /* 1, 2, … in order */
+    int64_t id;                           /* 1, 2, … in order */
     const char *path, *outcome, *message; /* message "" where outcome is ok */
     int width, height, orientation;       /* original pixels after orientation, where applied; 0 where unknown */
     double crop_x, crop_y, crop_w, crop_h;
-    int label; /* -1: none */
+    int label;                              /* -1: none */
     const bcam_out_prediction *predictions; /* descending */
     int prediction_count;
     const bcam_out_map *maps;
@@ -49,11 +49,11 @@ typedef struct bcam_out_settings {
     const char *const *class_names; /* class_count of them; NULL: numbers */
     int class_count;
     bcam_log log;
-    const char *title;           /* the report's headline: the model's name; NULL: left out */
-    const bcam_out_fact *facts;  /* fact_count lines of the report's header, in this order */
+    const char *title;          /* the report's headline: the model's name; NULL: left out */
+    const bcam_out_fact *facts; /* fact_count lines of the report's header, in this order */
     int fact_count;
-    int64_t rows_per_shard;      /* 0: as many as make about 64 MiB */
-    int64_t items_per_commit;    /* readers see new rows after so many items, or about a second; 0: 4096 */
+    int64_t rows_per_shard;   /* 0: as many as make about 64 MiB */
+    int64_t items_per_commit; /* readers see new rows after so many items, or about a second; 0: 4096 */
 } bcam_out_settings;
 
 typedef struct bcam_out bcam_out;
@@ -71,22 +71,30 @@ void bcam_out_close(bcam_out **out);
 
 /* ---- npy.c: maps in shards: maps/<layer>-<method>[-hxw]-00000.npy ---- */
 /* ---- index.c: SQLite ---- */
+
+const char *bcam_sqlite_version(void); /* "SQLite 3.40.1" */
+
 /* ---- overlay.c: colour map, blend, JPEG ---- */
 
 /** The colour map "turbo-like"/JET table and blend: out (height, width, 3) = half photo, half colour of map/max (max <= 0: photo darkened only). */
 void bcam_overlay_blend(const uint8_t *pixels, const float *map, float max, int height, int width, uint8_t *out);
 /** JPEG of RGB bytes into allocated memory (bcam_free). */
-bcam_status bcam_jpeg_encode(const uint8_t *rgb, int height, int width, int quality, uint8_t **out, size_t *bytes, bcam_error *err);
+bcam_status bcam_jpeg_encode(const uint8_t *rgb, int height, int width, int quality, uint8_t **out, size_t *bytes,
+                             bcam_error *err);
 
 /* ---- runjson.c: building run.json's text without a JSON library elsewhere ---- */
 
 typedef struct bcam_runjson bcam_runjson; /* a JSON object being built */
-bcam_runjson *bcam_runjson_open(void); /* NULL when memory is out; the setters then do nothing and text() returns NULL */
-void bcam_runjson_string(bcam_runjson *json, const char *path, const char *value); /* path "model.sha256", "layers.0.name": objects are made on the way, and arrays where a part is a number */
+bcam_runjson *
+bcam_runjson_open(void); /* NULL when memory is out; the setters then do nothing and text() returns NULL */
+void bcam_runjson_string(
+    bcam_runjson *json, const char *path,
+    const char *
+        value); /* path "model.sha256", "layers.0.name": objects are made on the way, and arrays where a part is a number */
 void bcam_runjson_number(bcam_runjson *json, const char *path, double value);
 void bcam_runjson_bool(bcam_runjson *json, const char *path, bool value);
 void bcam_runjson_append(bcam_runjson *json, const char *path, const char *value); /* to an array of strings */
-char *bcam_runjson_text(const bcam_runjson *json); /* indented; freed with bcam_free */
+char *bcam_runjson_text(const bcam_runjson *json);                                 /* indented; freed with bcam_free */
 void bcam_runjson_close(bcam_runjson **json);
 
 #endif

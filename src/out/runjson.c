@@ -41,7 +41,8 @@ static bool set(cJSON *at, const char *key, cJSON *value)
 {
     if (is_number(key)) {
         int index = atoi(key), count = cJSON_IsArray(at) ? cJSON_GetArraySize(at) : -1;
-        return index < count ? cJSON_ReplaceItemInArray(at, index, value) : index == count && cJSON_AddItemToArray(at, value);
+        return index < count ? cJSON_ReplaceItemInArray(at, index, value)
+                             : index == count && cJSON_AddItemToArray(at, value);
     }
     if (!cJSON_IsObject(at))
         return false;

@@ -20,11 +20,13 @@ static bcam_status check_choices(const bcam_engine_options *o, bcam_error *err)
     if (o->map_size != BCAM_SIZE_INPUT && o->map_size != BCAM_SIZE_NATIVE)
         return bcam_fail(err, BCAM_E_ARGUMENT, "there is no map size %d; choose input or native", (int)o->map_size);
     if ((unsigned)o->activation > BCAM_ACTIVATION_NONE)
-        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no activation %d; choose softmax, sigmoid or none", (int)o->activation);
+        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no activation %d; choose softmax, sigmoid or none",
+                         (int)o->activation);
     if (o->precision == BCAM_PRECISION_FP64)
         return bcam_fail(err, BCAM_E_ARGUMENT, "precision fp64 is there for self-tests only; choose fp32");
     if ((unsigned)o->precision > BCAM_PRECISION_FP16)
-        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no precision %d; choose fp32, tf32, bf16 or fp16", (int)o->precision);
+        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no precision %d; choose fp32, tf32, bf16 or fp16",
+                         (int)o->precision);
     return BCAM_OK;
 }
 
@@ -35,9 +37,11 @@ static bcam_status check_options(const bcam_engine_options *o, bcam_error *err)
     if (o->threads < 0 || o->threads > 1024)
         return bcam_fail(err, BCAM_E_ARGUMENT, "%d threads will not do; 1 to 1024", o->threads);
     if (o->layer_count < 0 || o->layer_count > BCAM_MAX_LAYERS)
-        return bcam_fail(err, BCAM_E_ARGUMENT, "%d target layers are too many; at most %d", o->layer_count, BCAM_MAX_LAYERS);
+        return bcam_fail(err, BCAM_E_ARGUMENT, "%d target layers are too many; at most %d", o->layer_count,
+                         BCAM_MAX_LAYERS);
     if (o->method_count < 0 || o->method_count > BCAM_MAX_METHODS)
-        return bcam_fail(err, BCAM_E_ARGUMENT, "%d methods are too many; at most %d", o->method_count, BCAM_MAX_METHODS);
+        return bcam_fail(err, BCAM_E_ARGUMENT, "%d methods are too many; at most %d", o->method_count,
+                         BCAM_MAX_METHODS);
     if (o->classes < 0 || o->classes > 1 << 20)
         return bcam_fail(err, BCAM_E_ARGUMENT, "%d classes per photo will not do", o->classes);
     if (!has_all(o->layers, o->layer_count))
@@ -60,7 +64,10 @@ static bcam_status choose_methods(bcam_engine *e, bcam_error *err)
 
 static bcam_status open_device(bcam_engine *e, bcam_error *err)
 {
-    bcam_device_options o = {.threads = e->options.threads, .precision = e->options.precision, .deterministic = e->options.deterministic, .log = e->log};
+    bcam_device_options o = {.threads = e->options.threads,
+                             .precision = e->options.precision,
+                             .deterministic = e->options.deterministic,
+                             .log = e->log};
     bcam_status status = bcam_device_find(e->options.device, &o, &e->api, err);
     if (status == BCAM_OK)
         status = e->api->open(&o, &e->device, err);
@@ -93,18 +100,24 @@ static bcam_status make_copies(bcam_engine *e, bcam_error *err)
             maps->raw = copies(e, area, sizeof(float));
             maps->picture = e->pictures ? copies(e, input_area, sizeof(float)) : NULL;
             maps->weights = maps->value.weights >= 0 ? copies(e, layer->target.channels, sizeof(float)) : NULL;
-            fits &= maps->given && maps->range && maps->raw && (maps->picture || !e->pictures) && (maps->weights || maps->value.weights < 0);
+            fits &= maps->given && maps->range && maps->raw && (maps->picture || !e->pictures) &&
+                    (maps->weights || maps->value.weights < 0);
         }
     e->ids = copies(e, 1, sizeof *e->ids);
     e->logit = copies(e, 1, sizeof *e->logit);
     e->probability = copies(e, 1, sizeof *e->probability);
-    e->staging = bcam_pool_alloc(&e->pool, (size_t)(e->info.batch * (int64_t)e->info.channels * input_area), sizeof *e->staging);
+    e->staging =
+        bcam_pool_alloc(&e->pool, (size_t)(e->info.batch * (int64_t)e->info.channels * input_area), sizeof *e->staging);
     e->nan = bcam_pool_alloc(&e->pool, (size_t)e->info.batch, sizeof *e->nan);
     fits &= e->ids && e->logit && e->probability && e->staging && e->nan;
-    return fits ? BCAM_OK : bcam_fail(err, BCAM_E_MEMORY, "out of memory for the maps of %d photos and %d classes; take a smaller batch", e->info.batch, e->info.classes);
+    return fits ? BCAM_OK
+                : bcam_fail(err, BCAM_E_MEMORY,
+                            "out of memory for the maps of %d photos and %d classes; take a smaller batch",
+                            e->info.batch, e->info.classes);
 }
 
-bcam_status bcam_engine_make(const char *model, const bcam_engine_options *options, bool pictures, bcam_engine **out, bcam_error *err)
+bcam_status bcam_engine_make(const char *model, const bcam_engine_options *options, bool pictures, bcam_engine **out,
+                             bcam_error *err)
 {
     enum { USUAL_BATCH = 16 };
     if (!out)
@@ -178,7 +191,8 @@ bcam_status bcam_engine_get_layer(const bcam_engine *engine, int layer, bcam_lay
     if (!engine || !info || layer < 0 || layer >= engine->info.layer_count)
         return bcam_fail(err, BCAM_E_ARGUMENT, "there is no layer %d in this engine", layer);
     const bcam_engine_layer *l = &engine->layers[layer];
-    *info = (bcam_layer_info){l->target.name, l->target.tensor, l->target.note, l->target.channels, l->target.height, l->target.width, l->constant};
+    *info = (bcam_layer_info){l->target.name,   l->target.tensor, l->target.note, l->target.channels,
+                              l->target.height, l->target.width,  l->constant};
     return BCAM_OK;
 }
 
@@ -195,7 +209,8 @@ const char *bcam_engine_method(const bcam_engine *engine, int method)
 const char *bcam_engine_precision(const bcam_engine *engine)
 {
     static const char *const names[] = {
-        [BCAM_PRECISION_FP32] = "fp32", [BCAM_PRECISION_FP64] = "fp64", [BCAM_PRECISION_TF32] = "tf32", [BCAM_PRECISION_BF16] = "bf16", [BCAM_PRECISION_FP16] = "fp16",
+        [BCAM_PRECISION_FP32] = "fp32", [BCAM_PRECISION_FP64] = "fp64", [BCAM_PRECISION_TF32] = "tf32",
+        [BCAM_PRECISION_BF16] = "bf16", [BCAM_PRECISION_FP16] = "fp16",
     };
     bcam_precision asked = engine->options.precision;
     return names[asked == BCAM_PRECISION_AUTO ? engine->api->precision : asked];

@@ -20,9 +20,9 @@ typedef struct bcam_engine_maps {
 
 typedef struct bcam_engine_layer {
     bcam_target target;
-    bool constant;   /* its gradient does not depend on the photo */
-    float *weights;  /* then (M,C); else NULL */
-    int gradient;    /* value in the program, or -1 */
+    bool constant;  /* its gradient does not depend on the photo */
+    float *weights; /* then (M,C); else NULL */
+    int gradient;   /* value in the program, or -1 */
     bcam_engine_maps maps[BCAM_MAX_METHODS];
 } bcam_engine_layer;
 
@@ -42,14 +42,16 @@ struct bcam_engine {
     bcam_engine_layer *layers; /* info.layer_count */
     int pixels, input, logits; /* values; pixels -1 where the input is not RGB */
     bcam_selection selection;
-    int chunk, chunks;         /* K of one run, and how many runs make K */
+    int chunk, chunks; /* K of one run, and how many runs make K */
 
-    float *staging;            /* (N,C,H,W): an input given as numbers */
-    int32_t *ids;              /* (K,N) */
+    float *staging; /* (N,C,H,W): an input given as numbers */
+    int32_t *ids;   /* (K,N) */
     float *logit, *probability;
-    int count;                 /* photos of the last batch; 0: none yet */
-    bool *nan;                 /* (N): the photo's input holds NaN */
-    struct bcam_step_name { const char *name, *verb; } *steps;
+    int count; /* photos of the last batch; 0: none yet */
+    bool *nan; /* (N): the photo's input holds NaN */
+    struct bcam_step_name {
+        const char *name, *verb;
+    } * steps;
     size_t step_count;
 };
 

@@ -15,11 +15,12 @@ static bcam_status check_batch(const bcam_engine *e, const bcam_batch *b, bcam_e
     if (!b->pixels == !b->input)
         return bcam_fail(err, BCAM_E_ARGUMENT, "a batch has either pixels or input, not both and not neither");
     if (b->pixels && e->pixels < 0)
-        return bcam_fail(err, BCAM_E_UNSUPPORTED, "the model's input has %d channel; pixels need 3, give `input` instead", e->info.channels);
+        return bcam_fail(err, BCAM_E_UNSUPPORTED,
+                         "the model's input has %d channel; pixels need 3, give `input` instead", e->info.channels);
     for (int i = 0; b->classes && i < b->count * e->info.classes; i++)
         if (b->classes[i] >= e->info.class_count)
-            return bcam_fail(err, BCAM_E_CLASS, "class %d of photo %d is not there; the model has classes 0 to %d", b->classes[i],
-                             i / e->info.classes, e->info.class_count - 1);
+            return bcam_fail(err, BCAM_E_CLASS, "class %d of photo %d is not there; the model has classes 0 to %d",
+                             b->classes[i], i / e->info.classes, e->info.class_count - 1);
     return BCAM_OK;
 }
 
@@ -30,7 +31,9 @@ static void fill_requests(bcam_engine *e, const bcam_batch *b)
     int k = e->info.classes;
     for (int n = 0; n < e->info.batch; n++)
         for (int i = 0; i < k; i++)
-            request[n * k + i] = n >= b->count ? BCAM_CLASS_NONE : b->classes ? b->classes[n * k + i] : BCAM_CLASS_RANK(i);
+            request[n * k + i] = n >= b->count ? BCAM_CLASS_NONE
+                                 : b->classes  ? b->classes[n * k + i]
+                                               : BCAM_CLASS_RANK(i);
 }
 
 static void fill_pixels(bcam_engine *e, const bcam_batch *b)
@@ -79,8 +82,10 @@ static void spoil_given(const bcam_engine *e, void *given, size_t area)
 /* One map of a layer and method: place kn of what was gathered. */
 static void spoil_map(const bcam_engine *e, const bcam_engine_layer *layer, const bcam_engine_maps *maps, size_t kn)
 {
-    size_t area = (size_t)layer->target.height * (size_t)layer->target.width, input_area = (size_t)e->info.height * (size_t)e->info.width;
-    size_t given = e->options.map_size == BCAM_SIZE_INPUT ? input_area : area, channels = (size_t)layer->target.channels;
+    size_t area = (size_t)layer->target.height * (size_t)layer->target.width,
+           input_area = (size_t)e->info.height * (size_t)e->info.width;
+    size_t given = e->options.map_size == BCAM_SIZE_INPUT ? input_area : area,
+           channels = (size_t)layer->target.channels;
     spoil_given(e, (char *)maps->given + kn * given * bcam_dtype_bytes(e->options.map_dtype), given);
     spoil(maps->range + 2 * kn, 2);
     spoil(maps->raw + kn * area, area);
@@ -201,14 +206,16 @@ static bcam_map_outcome outcome_of(int class_id, float low, float high)
 
 static bool is_place(const bcam_engine *e, int layer, int method, int n, int k)
 {
-    return e && layer >= 0 && layer < e->info.layer_count && method >= 0 && method < e->info.method_count && n >= 0 && n < e->count && k >= 0 &&
-           k < e->info.classes;
+    return e && layer >= 0 && layer < e->info.layer_count && method >= 0 && method < e->info.method_count && n >= 0 &&
+           n < e->count && k >= 0 && k < e->info.classes;
 }
 
 bcam_status bcam_engine_map(const bcam_engine *e, int layer, int method, int n, int k, bcam_map *map, bcam_error *err)
 {
     if (!map || !is_place(e, layer, method, n, k))
-        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no map of photo %d, class place %d, layer %d, method %d in the last batch", n, k, layer, method);
+        return bcam_fail(err, BCAM_E_ARGUMENT,
+                         "there is no map of photo %d, class place %d, layer %d, method %d in the last batch", n, k,
+                         layer, method);
     const bcam_engine_maps *maps = &e->layers[layer].maps[method];
     const bcam_target *target = &e->layers[layer].target;
     size_t at = place(e, n, k);
@@ -222,7 +229,8 @@ bcam_status bcam_engine_map(const bcam_engine *e, int layer, int method, int n, 
                       .width = native ? target->width : e->info.width,
                       .dtype = e->options.map_dtype};
     map->outcome = outcome_of(map->class_id, map->raw_min, map->raw_max);
-    map->data = (const char *)maps->given + at * (size_t)map->height * (size_t)map->width * bcam_dtype_bytes(map->dtype);
+    map->data =
+        (const char *)maps->given + at * (size_t)map->height * (size_t)map->width * bcam_dtype_bytes(map->dtype);
     return BCAM_OK;
 }
 
@@ -236,7 +244,8 @@ const float *bcam_engine_picture(const bcam_engine *e, int layer, int method, in
 static void copy_real(const bcam_engine *e, const float *all, size_t item, float *out)
 {
     for (int k = 0; k < e->info.classes; k++)
-        memcpy(out + (size_t)k * (size_t)e->count * item, all + place(e, 0, k) * item, (size_t)e->count * item * sizeof *out);
+        memcpy(out + (size_t)k * (size_t)e->count * item, all + place(e, 0, k) * item,
+               (size_t)e->count * item * sizeof *out);
 }
 
 /* Activations and gradients stand in the program in the device's own layout; they are read whole and cut to the batch. */
@@ -253,7 +262,8 @@ static bcam_status read_program(bcam_engine *e, int value, int64_t k, size_t ite
     return status;
 }
 
-bcam_status bcam_engine_read(bcam_engine *e, bcam_tensor_kind kind, int layer, int method, float *out, size_t capacity, size_t *count, bcam_error *err)
+bcam_status bcam_engine_read(bcam_engine *e, bcam_tensor_kind kind, int layer, int method, float *out, size_t capacity,
+                             size_t *count, bcam_error *err)
 {
     if (!is_place(e, layer, method, 0, 0) || !count)
         return bcam_fail(err, BCAM_E_ARGUMENT, "there is no layer %d, method %d in the last batch", layer, method);
@@ -263,7 +273,9 @@ bcam_status bcam_engine_read(bcam_engine *e, bcam_tensor_kind kind, int layer, i
     size_t item = kind == BCAM_TENSOR_RAW ? area : kind == BCAM_TENSOR_WEIGHTS ? channels : channels * area;
     *count = item * (size_t)e->count * (kind == BCAM_TENSOR_ACTIVATIONS ? 1 : (size_t)e->info.classes);
     if (kind == BCAM_TENSOR_GRADIENTS && l->gradient < 0)
-        return bcam_fail(err, BCAM_E_UNSUPPORTED, "the gradient of layer '%s' is constant and was never spread over a batch; read its weights", l->target.name);
+        return bcam_fail(err, BCAM_E_UNSUPPORTED,
+                         "the gradient of layer '%s' is constant and was never spread over a batch; read its weights",
+                         l->target.name);
     if (kind == BCAM_TENSOR_GRADIENTS && e->chunks > 1)
         return bcam_fail(err, BCAM_E_UNSUPPORTED, "gradients can be read for at most %d classes per photo", BCAM_CHUNK);
     if (kind == BCAM_TENSOR_WEIGHTS && !maps->weights)

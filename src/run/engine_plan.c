@@ -24,7 +24,8 @@ static bool take_weights(const float *g, int64_t k, int64_t channels, int64_t ar
 }
 
 /* Runs the backward steps on one-hot seeds, a group of classes at a time. A layer whose gradient varies over positions is no longer constant. */
-static bcam_status run_probe(bcam_engine *e, bcam_program *program, int seed, const int *gradient, int64_t k, float *seeds, float *g, bcam_error *err)
+static bcam_status run_probe(bcam_engine *e, bcam_program *program, int seed, const int *gradient, int64_t k,
+                             float *seeds, float *g, bcam_error *err)
 {
     int64_t classes = e->info.class_count;
     for (int64_t first = 0; first < classes; first += k) {
@@ -64,7 +65,8 @@ static bcam_status compile_probe(bcam_engine *e, bcam_plan *plan, int seed, cons
         if (!layer->constant)
             continue;
         plan->values[gradient[i]].role = BCAM_ROLE_OUTPUT;
-        layer->weights = bcam_pool_alloc(&e->pool, (size_t)e->info.class_count * (size_t)layer->target.channels, sizeof(float));
+        layer->weights =
+            bcam_pool_alloc(&e->pool, (size_t)e->info.class_count * (size_t)layer->target.channels, sizeof(float));
         most = size > most ? size : most;
         if (!layer->weights)
             status = out_of_memory(err);
@@ -88,7 +90,8 @@ static bcam_status compile_probe(bcam_engine *e, bcam_plan *plan, int seed, cons
 static bcam_status resolve_layers(bcam_engine *e, const bcam_net *net, int *targets, bcam_error *err)
 {
     for (int i = 0; i < e->info.layer_count; i++) {
-        bcam_status status = bcam_net_target(net, e->options.layer_count ? e->options.layers[i] : NULL, &e->layers[i].target, err);
+        bcam_status status =
+            bcam_net_target(net, e->options.layer_count ? e->options.layers[i] : NULL, &e->layers[i].target, err);
         if (status != BCAM_OK)
             return status;
         targets[i] = e->layers[i].target.value;
@@ -120,7 +123,8 @@ bcam_status bcam_engine_probe(bcam_engine *e, const bcam_graph *graph, bcam_erro
         if (status == BCAM_OK)
             status = bcam_plan_fold(plan, targets, e->info.layer_count, err);
         if (status == BCAM_OK)
-            status = bcam_plan_differentiate(plan, info->logits_value, seed, targets, e->info.layer_count, !info->batch_fixed, gradient, constant, err);
+            status = bcam_plan_differentiate(plan, info->logits_value, seed, targets, e->info.layer_count,
+                                             !info->batch_fixed, gradient, constant, err);
         for (int i = 0; status == BCAM_OK && i < e->info.layer_count; i++)
             any |= e->layers[i].constant = constant[i];
         if (status == BCAM_OK && any)
@@ -142,7 +146,8 @@ static bcam_status plan_input(bcam_engine *e, const bcam_net_info *info, bcam_pl
     float *table;
     int lut_value = bcam_plan_const_f32(plan, "lut", 2, lut, NULL, &table);
     e->pixels = bcam_plan_value(plan, "pixels", BCAM_ROLE_INPUT, BCAM_U8, 4, pixels);
-    bcam_step *step = e->pixels < 0 || lut_value < 0 ? NULL : bcam_plan_step(plan, BCAM_VERB_PREP, BCAM_SEGMENT_PREP, "prep");
+    bcam_step *step =
+        e->pixels < 0 || lut_value < 0 ? NULL : bcam_plan_step(plan, BCAM_VERB_PREP, BCAM_SEGMENT_PREP, "prep");
     if (!step)
         return out_of_memory(err);
     plan->values[e->input].role = BCAM_ROLE_OUTPUT; /* written by this step, or by the host in its place */
@@ -169,7 +174,8 @@ static bcam_status plan_gradients(bcam_engine *e, const bcam_net_info *info, bca
     }
     if (!count)
         return BCAM_OK;
-    bcam_status status = bcam_plan_differentiate(plan, info->logits_value, e->selection.seed, targets, count, !info->batch_fixed, gradient, constant, err);
+    bcam_status status = bcam_plan_differentiate(plan, info->logits_value, e->selection.seed, targets, count,
+                                                 !info->batch_fixed, gradient, constant, err);
     for (int i = 0; status == BCAM_OK && i < count; i++) {
         e->layers[which[i]].gradient = gradient[i];
         plan->values[gradient[i]].role = BCAM_ROLE_OUTPUT;
@@ -179,7 +185,8 @@ static bcam_status plan_gradients(bcam_engine *e, const bcam_net_info *info, bca
 
 static bcam_status plan_maps(bcam_engine *e, bcam_plan *plan, bcam_error *err)
 {
-    bcam_cam_output output = {.signed_maps = e->options.signed_maps, .dtype = e->options.map_dtype, .picture = e->pictures};
+    bcam_cam_output output = {
+        .signed_maps = e->options.signed_maps, .dtype = e->options.map_dtype, .picture = e->pictures};
     output.picture_height = e->info.height;
     output.picture_width = e->info.width;
     if (e->options.map_size == BCAM_SIZE_INPUT) {
@@ -188,10 +195,12 @@ static bcam_status plan_maps(bcam_engine *e, bcam_plan *plan, bcam_error *err)
     }
     for (int i = 0; i < e->info.layer_count; i++) {
         bcam_engine_layer *layer = &e->layers[i];
-        bcam_cam_source source = {layer->target.name, layer->target.value, layer->gradient, layer->constant ? layer->weights : NULL, e->info.class_count};
+        bcam_cam_source source = {layer->target.name, layer->target.value, layer->gradient,
+                                  layer->constant ? layer->weights : NULL, e->info.class_count};
         plan->values[layer->target.value].role = BCAM_ROLE_OUTPUT;
         for (int m = 0; m < e->info.method_count; m++) {
-            bcam_status status = bcam_cam_map(plan, e->methods[m], &source, &e->selection, &output, &layer->maps[m].value, err);
+            bcam_status status =
+                bcam_cam_map(plan, e->methods[m], &source, &e->selection, &output, &layer->maps[m].value, err);
             if (status != BCAM_OK)
                 return status;
         }
@@ -277,7 +286,8 @@ static bool try_half(bcam_engine *e, const bcam_error *why)
     if (e->api == &bcam_cpu_device || e->info.batch < 2)
         return false;
     e->options.batch = e->info.batch / 2;
-    bcam_log_line(&e->log, BCAM_LOG_WARNING, "a batch of %d does not fit, so %d is tried (%s)", e->info.batch, e->options.batch, why->message);
+    bcam_log_line(&e->log, BCAM_LOG_WARNING, "a batch of %d does not fit, so %d is tried (%s)", e->info.batch,
+                  e->options.batch, why->message);
     return true;
 }
 

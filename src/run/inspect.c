@@ -38,12 +38,14 @@ static bool count_operator(bcam_inspection *in, const char *type, bool supported
 static void add_unsupported(void *data, const bcam_node *node, const char *reason)
 {
     bcam_inspection *in = data;
-    if (!bcam_grow(&in->unsupported, &in->unsupported_capacity, (size_t)in->model.unsupported_count, sizeof *in->unsupported)) {
+    if (!bcam_grow(&in->unsupported, &in->unsupported_capacity, (size_t)in->model.unsupported_count,
+                   sizeof *in->unsupported)) {
         in->out_of_memory = true;
         return;
     }
     const char *name = *node->name ? node->name : node->output_count ? node->outputs[0] : "";
-    in->unsupported[in->model.unsupported_count++] = (bcam_unsupported_info){keep(in, name), keep(in, node->op), in->model.opset, keep(in, reason)};
+    in->unsupported[in->model.unsupported_count++] =
+        (bcam_unsupported_info){keep(in, name), keep(in, node->op), in->model.opset, keep(in, reason)};
 }
 
 static bool is_unsupported(const bcam_inspection *in, const char *type)
@@ -74,7 +76,8 @@ static double backward_flop(const bcam_plan *plan, int gradient, bool *needed)
     return flop;
 }
 
-static bcam_status measure_layers(bcam_inspection *in, bcam_net *net, const bcam_candidate *list, size_t count, bcam_error *err)
+static bcam_status measure_layers(bcam_inspection *in, bcam_net *net, const bcam_candidate *list, size_t count,
+                                  bcam_error *err)
 {
     bcam_plan *plan = bcam_net_plan(net);
     const bcam_net_info *info = bcam_net_get_info(net);
@@ -82,13 +85,16 @@ static bcam_status measure_layers(bcam_inspection *in, bcam_net *net, const bcam
     int *targets = bcam_alloc(count + 1, sizeof *targets), *gradients = bcam_alloc(count + 1, sizeof *gradients);
     bool *constant = bcam_alloc(count + 1, sizeof *constant), *needed = NULL;
     int seed = bcam_plan_value(plan, "seed", BCAM_ROLE_INPUT, BCAM_F32, 2, dim);
-    bcam_status status = targets && gradients && constant && seed >= 0 ? BCAM_OK : bcam_fail(err, BCAM_E_MEMORY, "out of memory while inspecting");
+    bcam_status status = targets && gradients && constant && seed >= 0
+                             ? BCAM_OK
+                             : bcam_fail(err, BCAM_E_MEMORY, "out of memory while inspecting");
     for (size_t s = 0; s < plan->step_count; s++)
         in->model.forward_gflop += 1e-9 * bcam_step_flop(plan, &plan->steps[s]);
     for (size_t i = 0; status == BCAM_OK && i < count; i++)
         targets[i] = list[i].target.value;
     if (status == BCAM_OK)
-        status = bcam_plan_differentiate(plan, info->logits_value, seed, targets, (int)count, !info->batch_fixed, gradients, constant, err);
+        status = bcam_plan_differentiate(plan, info->logits_value, seed, targets, (int)count, !info->batch_fixed,
+                                         gradients, constant, err);
     if (status == BCAM_OK && !(needed = bcam_alloc(plan->value_count, sizeof *needed)))
         status = bcam_fail(err, BCAM_E_MEMORY, "out of memory while inspecting");
     for (size_t i = 0; status == BCAM_OK && i < count; i++) {
@@ -146,7 +152,10 @@ static bcam_status list_layers(bcam_inspection *in, const bcam_graph *graph, bca
         status = bcam_fail(err, BCAM_E_MEMORY, "out of memory while inspecting");
     for (size_t i = 0; status == BCAM_OK && i < count; i++) {
         const bcam_target *t = &list[i].target;
-        in->layers[i] = (bcam_candidate_info){.name = keep(in, t->name), .tensor = keep(in, t->tensor), .type = keep(in, list[i].type), .note = keep(in, t->note)};
+        in->layers[i] = (bcam_candidate_info){.name = keep(in, t->name),
+                                              .tensor = keep(in, t->tensor),
+                                              .type = keep(in, list[i].type),
+                                              .note = keep(in, t->note)};
         in->layers[i].channels = t->channels;
         in->layers[i].height = t->height;
         in->layers[i].width = t->width;
@@ -177,7 +186,10 @@ static bcam_status list_layers(bcam_inspection *in, const bcam_graph *graph, bca
 
 static bcam_status inspect_graph(bcam_inspection *in, const bcam_graph *graph, bcam_error *err)
 {
-    in->model = (bcam_model_info){.path = keep(in, graph->path), .producer = keep(in, graph->producer), .bytes = graph->file_bytes, .opset = graph->opset};
+    in->model = (bcam_model_info){.path = keep(in, graph->path),
+                                  .producer = keep(in, graph->producer),
+                                  .bytes = graph->file_bytes,
+                                  .opset = graph->opset};
     in->model.sha256 = in->model.input = in->model.output = in->model.batch_note = "";
     in->model.parameters = graph->parameters;
     in->model.default_layer = -1;

@@ -56,9 +56,11 @@ static bcam_status read_names(bcam_job *job, bcam_error *err)
     job->named = status == BCAM_OK && file && job->names.count == (size_t)job->info.class_count;
     if (status == BCAM_OK && file && !job->named) {
         if (job->options->names)
-            status = bcam_fail(err, BCAM_E_INPUT, "'%s' has %zu names, the model has %d classes", file, job->names.count, job->info.class_count);
+            status = bcam_fail(err, BCAM_E_INPUT, "'%s' has %zu names, the model has %d classes", file,
+                               job->names.count, job->info.class_count);
         else
-            bcam_log_line(&job->log, BCAM_LOG_WARNING, "'%s' has %zu names, the model has %d classes; it is not used", file, job->names.count, job->info.class_count);
+            bcam_log_line(&job->log, BCAM_LOG_WARNING, "'%s' has %zu names, the model has %d classes; it is not used",
+                          file, job->names.count, job->info.class_count);
         bcam_names_fini(&job->names);
     }
     if (status == BCAM_OK && !job->named)
@@ -110,7 +112,8 @@ static bcam_status survey(bcam_job *job, bcam_error *err)
     if (status == BCAM_OK && !beyond)
         status = bcam_targets_check_rows(&job->targets, err);
     if (status == BCAM_OK && !job->total)
-        status = bcam_fail(err, BCAM_E_INPUT, "there are no photos in '%s'%s", job->options->images[0], job->options->image_count > 1 ? " and the others" : "");
+        status = bcam_fail(err, BCAM_E_INPUT, "there are no photos in '%s'%s", job->options->images[0],
+                           job->options->image_count > 1 ? " and the others" : "");
     job->times.list = bcam_clock_seconds() - begun;
     return status;
 }
@@ -123,11 +126,15 @@ static void describe(bcam_job *job)
     size_t used = 0;
     for (int i = 0; i < job->info.layer_count && used < sizeof job->layer_text; i++)
         if (bcam_engine_get_layer(job->engine, i, &layer, NULL) == BCAM_OK)
-            used += (size_t)snprintf(job->layer_text + used, sizeof job->layer_text - used, "%s%s (%d channels, %d x %d)", i ? ", " : "", layer.name, layer.channels,
-                                     layer.height, layer.width);
+            used +=
+                (size_t)snprintf(job->layer_text + used, sizeof job->layer_text - used, "%s%s (%d channels, %d x %d)",
+                                 i ? ", " : "", layer.name, layer.channels, layer.height, layer.width);
     const bcam_recipe *recipe = bcam_engine_recipe(job->engine);
-    const bcam_out_fact facts[] = {{"Model", job->options->model}, {"Layer", job->layer_text}, {"Method", bcam_engine_method(job->engine, 0)},
-                                   {"Preprocessing", recipe->name}, {"Device", job->info.device}};
+    const bcam_out_fact facts[] = {{"Model", job->options->model},
+                                   {"Layer", job->layer_text},
+                                   {"Method", bcam_engine_method(job->engine, 0)},
+                                   {"Preprocessing", recipe->name},
+                                   {"Device", job->info.device}};
     memcpy(job->facts, facts, sizeof facts);
     job->settings = (bcam_out_settings){.dir = job->options->out_dir,
                                         .overwrite = job->options->overwrite,
@@ -148,9 +155,11 @@ static void start_summary(bcam_job *job)
         snprintf(job->summary.default_layer, sizeof job->summary.default_layer, "%s", layer.name);
     snprintf(job->summary.device, sizeof job->summary.device, "%s", job->info.device);
     job->summary.labelled_accuracy = (double)NAN;
-    job->summary.left_out = job->counts.left_out_type + job->counts.left_out_hidden + job->counts.left_out_loop + job->counts.left_out_special;
+    job->summary.left_out = job->counts.left_out_type + job->counts.left_out_hidden + job->counts.left_out_loop +
+                            job->counts.left_out_special;
     for (int i = 0; i < job->info.layer_count; i++)
-        if (bcam_engine_get_layer(job->engine, i, &layer, NULL) == BCAM_OK && *layer.note && job->options->engine.layer_count)
+        if (bcam_engine_get_layer(job->engine, i, &layer, NULL) == BCAM_OK && *layer.note &&
+            job->options->engine.layer_count)
             bcam_log_line(&job->log, BCAM_LOG_INFO, "layer '%s': %s", layer.name, layer.note);
 }
 
@@ -163,14 +172,15 @@ static bcam_status open_engine(bcam_job *job, bcam_error *err)
     if (status == BCAM_OK)
         status = bcam_engine_get_info(job->engine, &job->info, err);
     if (status == BCAM_OK && job->info.channels != 3)
-        status = bcam_fail(err, BCAM_E_UNSUPPORTED, "the model's input has %d channel; photos have 3 colours", job->info.channels);
+        status = bcam_fail(err, BCAM_E_UNSUPPORTED, "the model's input has %d channel; photos have 3 colours",
+                           job->info.channels);
     job->times.load = bcam_clock_seconds() - begun;
     return status;
 }
 
 bcam_status bcam_job_open(bcam_job *job, const bcam_run_options *options, bcam_error *err)
 {
-    *job = (bcam_job){.options = options};
+    *job = (bcam_job){.options = options, .self_check = -1};
     bcam_status status = check_options(options, err);
     if (status != BCAM_OK)
         return status;
@@ -210,11 +220,16 @@ static bcam_status finish(bcam_job *job, bcam_status status, bcam_error *err)
     const char *word = status == BCAM_OK ? "complete" : status == BCAM_E_STOPPED ? "stopped" : "failed";
     if (job->labelled) {
         job->summary.labelled_accuracy = (double)job->correct / (double)job->labelled;
-        if (job->labelled >= 20 && job->summary.labelled_accuracy < 3.0 / job->info.class_count && job->info.class_count > 3)
-            bcam_log_line(&job->log, BCAM_LOG_WARNING, "only %.1f%% of the labelled photos are predicted as labelled; the preprocessing or the labels look wrong", 100 * job->summary.labelled_accuracy);
+        if (job->labelled >= 20 && job->summary.labelled_accuracy < 3.0 / job->info.class_count &&
+            job->info.class_count > 3)
+            bcam_log_line(
+                &job->log, BCAM_LOG_WARNING,
+                "only %.1f%% of the labelled photos are predicted as labelled; the preprocessing or the labels look wrong",
+                100 * job->summary.labelled_accuracy);
     }
     char *json = bcam_job_json(job, word, status == BCAM_OK || !err ? "" : err->message);
-    bcam_status written = json ? bcam_out_finish(job->out, json, &own) : bcam_fail(&own, BCAM_E_MEMORY, "out of memory while writing run.json");
+    bcam_status written = json ? bcam_out_finish(job->out, json, &own)
+                               : bcam_fail(&own, BCAM_E_MEMORY, "out of memory while writing run.json");
     bcam_free(json);
     if (status != BCAM_OK || written == BCAM_OK)
         return status;
@@ -223,7 +238,8 @@ static bcam_status finish(bcam_job *job, bcam_status status, bcam_error *err)
     return written;
 }
 
-bcam_status bcam_run(const bcam_run_options *options, bcam_progress_fn progress, void *progress_data, bcam_run_summary *summary, bcam_error *err)
+bcam_status bcam_run(const bcam_run_options *options, bcam_progress_fn progress, void *progress_data,
+                     bcam_run_summary *summary, bcam_error *err)
 {
     bcam_error own = {0};
     bcam_job *job = bcam_alloc(1, sizeof *job);

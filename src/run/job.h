@@ -9,7 +9,7 @@
 /* ---- targets.c: which classes of a photo are explained ---- */
 
 typedef struct bcam_target_row { /* a photo's class in a --target CSV */
-    const char *path, *file; /* file: the CSV */
+    const char *path, *file;     /* file: the CSV */
     int class_id;
     bool used;
     size_t line, order; /* order: among the rows of all files */
@@ -28,7 +28,8 @@ typedef struct bcam_targets {
 } bcam_targets;
 
 /** Reads "top1", "topK", "label", class names or numbers, FILE.csv, and comma-separated lists of them. E_CLASS, E_INPUT name what will not do. */
-bcam_status bcam_targets_read(const char *const *specs, int count, const bcam_names *names, bcam_targets *out, bcam_error *err);
+bcam_status bcam_targets_read(const char *const *specs, int count, const bcam_names *names, bcam_targets *out,
+                              bcam_error *err);
 void bcam_targets_fini(bcam_targets *targets);
 int bcam_targets_most(const bcam_targets *targets); /* places per photo */
 /** Fills the places of a photo: ids, BCAM_CLASS_RANK(r), BCAM_CLASS_NONE. Marks the CSV's rows as used. False: its label is all that was asked
@@ -48,7 +49,8 @@ typedef struct bcam_labels {
     bool told; /* of a list's label that is no class */
 } bcam_labels;
 
-bcam_status bcam_labels_add(bcam_labels *labels, const char *folder, bcam_error *err); /* during listing; "" is passed over */
+bcam_status bcam_labels_add(bcam_labels *labels, const char *folder,
+                            bcam_error *err); /* during listing; "" is passed over */
 /** Matches folders with names; says in one line what it did where that is not plain. */
 void bcam_labels_match(bcam_labels *labels, const bcam_names *names, const bcam_log *log);
 /** The label of a photo, -1: none. Says once where a list's label is no class. */
@@ -70,7 +72,7 @@ typedef struct bcam_job {
     bool named;
     bcam_targets targets;
     bcam_labels labels;
-    int64_t total;   /* photos to come */
+    int64_t total; /* photos to come */
     bcam_list_counts counts;
     bcam_out *out;
     bcam_out_settings settings;
@@ -78,6 +80,8 @@ typedef struct bcam_job {
     char layer_text[600];
     bcam_run_summary summary;
     int64_t labelled, correct, rotated;
+    double
+        self_check; /* largest error of a map made again from weights and activations, as a share of its largest value; -1: none made */
     bcam_stage_times times;
     double started; /* clock when the first photo was begun */
 } bcam_job;
@@ -87,6 +91,11 @@ bcam_status bcam_job_open(bcam_job *job, const bcam_run_options *options, bcam_e
 void bcam_job_close(bcam_job *job);
 /** The text of run.json; `status`: "complete", "stopped" or "failed", with why. NULL when memory is out. */
 char *bcam_job_json(const bcam_job *job, const char *status, const char *why);
+
+/* ---- self_check.c ---- */
+
+/** Makes the first map of the batch in hand again, in double, from its weights and activations, and sets job->self_check. Warns where it differs. */
+bcam_status bcam_job_self_check(bcam_job *job, bcam_error *err);
 
 /* ---- stream.c ---- */
 

@@ -13,7 +13,10 @@ static void write_model(const bcam_job *job, bcam_runjson *json)
     bcam_runjson_number(json, "model.height", job->info.height);
     bcam_runjson_number(json, "model.width", job->info.width);
     bcam_runjson_number(json, "model.classes", job->info.class_count);
-    bcam_runjson_string(json, "model.activation", job->info.activation == BCAM_ACTIVATION_SOFTMAX ? "softmax" : job->info.activation == BCAM_ACTIVATION_SIGMOID ? "sigmoid" : "none");
+    bcam_runjson_string(json, "model.activation",
+                        job->info.activation == BCAM_ACTIVATION_SOFTMAX   ? "softmax"
+                        : job->info.activation == BCAM_ACTIVATION_SIGMOID ? "sigmoid"
+                                                                          : "none");
 }
 
 static void write_layers(const bcam_job *job, bcam_runjson *json)
@@ -145,6 +148,11 @@ char *bcam_job_json(const bcam_job *job, const char *status, const char *why)
     write_layers(job, json);
     write_preprocessing(job, json);
     write_settings(job, json);
+    bcam_runjson_append(json, "libraries", bcam_jpeg_version());
+    bcam_runjson_append(json, "libraries", bcam_png_version());
+    bcam_runjson_append(json, "libraries", bcam_sqlite_version());
+    if (job->self_check >= 0)
+        bcam_runjson_number(json, "self_checks.map_from_weights", job->self_check);
     write_counts(job, json);
     bcam_engine_algorithms(job->engine, write_algorithm, json);
     char *text = bcam_runjson_text(json);

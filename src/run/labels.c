@@ -35,20 +35,30 @@ void bcam_labels_match(bcam_labels *l, const bcam_names *names, const bcam_log *
     if (l->count == names->count && !matched) {
         for (size_t i = 0; i < l->count; i++)
             l->classes[i] = (int)i;
-        bcam_log_line(log, BCAM_LOG_WARNING, "labels: the %zu folders are taken as classes 0 to %zu in the order of their names, since no name of a class matches", l->count, l->count - 1);
+        bcam_log_line(
+            log, BCAM_LOG_WARNING,
+            "labels: the %zu folders are taken as classes 0 to %zu in the order of their names, since no name of a class matches",
+            l->count, l->count - 1);
         return;
     }
     if (matched)
-        bcam_log_line(log, BCAM_LOG_WARNING, "labels: %zu of %zu folders are no class of the model ('%s' is one); their photos have no label", l->count - matched, l->count, l->folders[miss]);
+        bcam_log_line(log, BCAM_LOG_WARNING,
+                      "labels: %zu of %zu folders are no class of the model ('%s' is one); their photos have no label",
+                      l->count - matched, l->count, l->folders[miss]);
     else
-        bcam_log_line(log, BCAM_LOG_INFO, "labels: none, since no folder's name ('%s', …) is a class of the model; --names gives the classes' names", l->folders[0]);
+        bcam_log_line(
+            log, BCAM_LOG_INFO,
+            "labels: none, since no folder's name ('%s', …) is a class of the model; --names gives the classes' names",
+            l->folders[0]);
 }
 
 static int label_of_list(bcam_labels *l, const bcam_names *names, const bcam_item *item, const bcam_log *log)
 {
     int class = bcam_names_find(names, item->label);
     if (class < 0 && *item->label && !l->told) {
-        bcam_log_line(log, BCAM_LOG_WARNING, "labels: '%s' of photo '%s' is no class of the model; photos like it have no label", item->label, item->shown);
+        bcam_log_line(log, BCAM_LOG_WARNING,
+                      "labels: '%s' of photo '%s' is no class of the model; photos like it have no label", item->label,
+                      item->shown);
         l->told = true;
     }
     return class;

@@ -9,12 +9,14 @@
 
 /** The device of a name ("auto", "cpu", "cuda", "cuda:1", "reference"; NULL: "auto"); fills options->reference and index. E_DEVICE says what there
  *  is, or why it is not. "auto" says by options->log where it takes CUDA. */
-bcam_status bcam_device_find(const char *name, bcam_device_options *options, const bcam_device_api **out, bcam_error *err);
+bcam_status bcam_device_find(const char *name, bcam_device_options *options, const bcam_device_api **out,
+                             bcam_error *err);
 
 /* ---- engine.c, engine_plan.c, engine_compute.c: what the run needs of an engine beside the public calls ---- */
 
 /** As bcam_engine_open; `pictures`: float32 maps of the network's input size are made as well (bcam_engine_picture). */
-bcam_status bcam_engine_make(const char *model, const bcam_engine_options *options, bool pictures, bcam_engine **out, bcam_error *err);
+bcam_status bcam_engine_make(const char *model, const bcam_engine_options *options, bool pictures, bcam_engine **out,
+                             bcam_error *err);
 /** The (H,W) float32 map for pictures; indices as of bcam_engine_map. */
 const float *bcam_engine_picture(const bcam_engine *engine, int layer, int method, int n, int k);
 const bcam_recipe *bcam_engine_recipe(const bcam_engine *engine);
@@ -22,7 +24,7 @@ const bcam_recipe *bcam_engine_recipe(const bcam_engine *engine);
 uint8_t *bcam_engine_pixels(bcam_engine *engine);
 const char *bcam_engine_method(const bcam_engine *engine, int method);
 const char *bcam_engine_precision(const bcam_engine *engine); /* as computed: "fp32", "tf32", … */
-size_t bcam_engine_bytes(const bcam_engine *engine); /* memory held by the device */
+size_t bcam_engine_bytes(const bcam_engine *engine);          /* memory held by the device */
 /** Calls back with the algorithm of every step, in order. */
 typedef void (*bcam_algorithm_fn)(void *data, size_t index, const char *step, const char *verb, const char *algorithm);
 void bcam_engine_algorithms(const bcam_engine *engine, bcam_algorithm_fn fn, void *data);

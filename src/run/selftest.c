@@ -6,7 +6,8 @@
 
 static bcam_status open_side(const char *name, bcam_check_side *side, bcam_error *err)
 {
-    bcam_device_options o = {.precision = BCAM_PRECISION_FP32, .guard = true, .deterministic = true}; /* what is allowed is for fp32 */
+    bcam_device_options o = {
+        .precision = BCAM_PRECISION_FP32, .guard = true, .deterministic = true}; /* what is allowed is for fp32 */
     bcam_status status = bcam_device_find(name, &o, &side->api, err);
     return status != BCAM_OK ? status : side->api->open(&o, &side->device, err);
 }

@@ -133,7 +133,8 @@ static int best_predictions(const bcam_job *job, const float *logits, bcam_out_p
         sum += exp((double)logits[c] - (double)out[0].logit);
     for (int i = 0; i < count; i++) {
         double x = (double)out[i].logit;
-        out[i].probability = job->info.activation == BCAM_ACTIVATION_SOFTMAX   ? (float)(exp(x - (double)out[0].logit) / sum)
+        out[i].probability = job->info.activation == BCAM_ACTIVATION_SOFTMAX
+                                 ? (float)(exp(x - (double)out[0].logit) / sum)
                              : job->info.activation == BCAM_ACTIVATION_SIGMOID ? (float)(1 / (1 + exp(-x)))
                                                                                : (float)x;
     }
@@ -152,8 +153,19 @@ static int collect_maps(stream *s, int at)
                 if (bcam_engine_map(job->engine, l, m, at, k, &map, NULL) != BCAM_OK || map.outcome == BCAM_MAP_NONE)
                     continue;
                 bcam_engine_get_layer(job->engine, l, &layer, NULL);
-                s->maps[count++] = (bcam_out_map){layer.name, bcam_engine_method(job->engine, m), map.class_id, map.outcome, map.logit, map.probability, map.raw_min,
-                                                  map.raw_max, map.height, map.width, map.dtype, map.data, bcam_engine_picture(job->engine, l, m, at, k)};
+                s->maps[count++] = (bcam_out_map){layer.name,
+                                                  bcam_engine_method(job->engine, m),
+                                                  map.class_id,
+                                                  map.outcome,
+                                                  map.logit,
+                                                  map.probability,
+                                                  map.raw_min,
+                                                  map.raw_max,
+                                                  map.height,
+                                                  map.width,
+                                                  map.dtype,
+                                                  map.data,
+                                                  bcam_engine_picture(job->engine, l, m, at, k)};
                 job->summary.maps++;
                 job->summary.maps_all_zero += map.outcome == BCAM_MAP_ALL_ZERO;
                 job->summary.maps_constant += map.outcome == BCAM_MAP_CONSTANT;
@@ -181,7 +193,10 @@ static bcam_status write_slot(stream *s, const photo_slot *slot, bcam_error *err
 {
     bcam_job *job = s->job;
     bcam_out_prediction predictions[PREDICTIONS];
-    bcam_out_item item = {.id = job->summary.images + 1, .path = slot->shown, .outcome = bcam_outcome_name(slot->outcome), .message = slot->message};
+    bcam_out_item item = {.id = job->summary.images + 1,
+                          .path = slot->shown,
+                          .outcome = bcam_outcome_name(slot->outcome),
+                          .message = slot->message};
     item.width = slot->width;
     item.height = slot->height;
     item.orientation = slot->orientation;
@@ -198,7 +213,8 @@ static bcam_status write_slot(stream *s, const photo_slot *slot, bcam_error *err
         item.prediction_count = best_predictions(job, logits, predictions);
         item.maps = s->maps;
         item.map_count = collect_maps(s, slot->at);
-        item.pixels = bcam_engine_pixels(job->engine) + (size_t)slot->at * (size_t)job->info.height * (size_t)job->info.width * 3;
+        item.pixels =
+            bcam_engine_pixels(job->engine) + (size_t)slot->at * (size_t)job->info.height * (size_t)job->info.width * 3;
         if (slot->label >= 0 && item.prediction_count) {
             job->labelled++;
             job->correct += predictions[0].class_id == slot->label;
@@ -222,6 +238,8 @@ static bcam_status one_batch(stream *s, bcam_error *err)
     if (count) {
         bcam_batch batch = {.count = count, .pixels = bcam_engine_pixels(job->engine), .classes = s->classes};
         status = bcam_engine_compute(job->engine, &batch, err);
+        if (status == BCAM_OK && !job->summary.ok)
+            status = bcam_job_self_check(job, err);
     }
     double t2 = bcam_clock_seconds();
     for (int i = 0; status == BCAM_OK && i < s->filled; i++)
@@ -235,7 +253,8 @@ static bcam_status one_batch(stream *s, bcam_error *err)
 static bool report(stream *s)
 {
     const bcam_job *job = s->job;
-    bcam_progress p = {job->summary.images, job->total, bcam_clock_seconds() - job->started, job->summary.ok, job->summary.images - job->summary.ok};
+    bcam_progress p = {job->summary.images, job->total, bcam_clock_seconds() - job->started, job->summary.ok,
+                       job->summary.images - job->summary.ok};
     return !s->progress || s->progress(s->progress_data, &p);
 }
 
@@ -280,7 +299,8 @@ bcam_status bcam_job_stream(bcam_job *job, bcam_progress_fn progress, void *prog
         go_on = report(&s);
     }
     if (status == BCAM_OK && !go_on && job->summary.images < job->total)
-        status = bcam_fail(err, BCAM_E_STOPPED, "stopped after %lld of %lld photos; what was written is valid", (long long)job->summary.images, (long long)job->total);
+        status = bcam_fail(err, BCAM_E_STOPPED, "stopped after %lld of %lld photos; what was written is valid",
+                           (long long)job->summary.images, (long long)job->total);
     job->summary.seconds = bcam_clock_seconds() - job->started;
     close_stream(&s);
     return status;

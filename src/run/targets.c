@@ -15,8 +15,10 @@ static bcam_status fail_class(const char *text, const bcam_names *names, const c
 {
     char near[512];
     bcam_nearest(text, (const char *const *)names->name, names->count, near, sizeof near);
-    return bcam_fail(err, BCAM_E_CLASS, "%sthere is no class '%s'%s%s%s targets are top1, top5, label, a class's name or number (0 to %zu), or a .csv file",
-                     where, text, *near ? "; did you mean " : "", near, *near ? "?" : ";", names->count - 1);
+    return bcam_fail(
+        err, BCAM_E_CLASS,
+        "%sthere is no class '%s'%s%s%s targets are top1, top5, label, a class's name or number (0 to %zu), or a .csv file",
+        where, text, *near ? "; did you mean " : "", near, *near ? "?" : ";", names->count - 1);
 }
 
 /* ---- a CSV: file,class[,class…] ---- */
@@ -47,7 +49,8 @@ static void count_most(bcam_targets *t)
 }
 
 /* The classes of one row of the table; empty cells are passed over. */
-static bcam_status add_row(bcam_targets *t, const char *file, const bcam_table *table, size_t r, const bcam_names *names, bcam_error *err)
+static bcam_status add_row(bcam_targets *t, const char *file, const bcam_table *table, size_t r,
+                           const bcam_names *names, bcam_error *err)
 {
     char where[300];
     size_t before = t->row_count;
@@ -61,10 +64,12 @@ static bcam_status add_row(bcam_targets *t, const char *file, const bcam_table *
             return fail_class(text, names, where, err);
         if (!bcam_grow(&t->rows, &t->row_capacity, t->row_count, sizeof *t->rows))
             return out_of_memory(err);
-        t->rows[t->row_count] = (bcam_target_row){.path = table->cell[r][0], .file = file, .class_id = id, .line = table->line[r], .order = t->row_count};
+        t->rows[t->row_count] = (bcam_target_row){
+            .path = table->cell[r][0], .file = file, .class_id = id, .line = table->line[r], .order = t->row_count};
         t->row_count++;
     }
-    return t->row_count > before ? BCAM_OK : bcam_fail(err, BCAM_E_INPUT, "%sa row is a file and at least one class", where);
+    return t->row_count > before ? BCAM_OK
+                                 : bcam_fail(err, BCAM_E_INPUT, "%sa row is a file and at least one class", where);
 }
 
 static bcam_status read_csv(bcam_targets *t, const char *file, const bcam_names *names, bcam_error *err)
@@ -133,8 +138,9 @@ static bcam_status read_parts(bcam_targets *t, const char *text, const bcam_name
     bcam_status status = copy ? BCAM_OK : out_of_memory(err);
     for (char *part; status == BCAM_OK && (part = strsep(&rest, ",")) != NULL;) {
         part += strspn(part, " ");
-        status = ends_with(part, ".csv") ? bcam_fail(err, BCAM_E_ARGUMENT, "name the CSV file '%s' in a target of its own", part)
-                                         : read_one(t, part, names, err);
+        status = ends_with(part, ".csv")
+                     ? bcam_fail(err, BCAM_E_ARGUMENT, "name the CSV file '%s' in a target of its own", part)
+                     : read_one(t, part, names, err);
     }
     bcam_free(copy);
     return status;
@@ -156,7 +162,8 @@ static bcam_status read_one(bcam_targets *t, const char *text, const bcam_names 
     return strchr(text, ',') ? read_parts(t, text, names, err) : fail_class(text, names, "", err);
 }
 
-bcam_status bcam_targets_read(const char *const *specs, int count, const bcam_names *names, bcam_targets *out, bcam_error *err)
+bcam_status bcam_targets_read(const char *const *specs, int count, const bcam_names *names, bcam_targets *out,
+                              bcam_error *err)
 {
     *out = (bcam_targets){.ranks = count ? 0 : 1};
     bcam_status status = BCAM_OK;
@@ -217,8 +224,10 @@ bcam_status bcam_targets_check(bcam_targets *t, const char *shown, bcam_error *e
         return BCAM_OK;
     bcam_target_row *row = rows_of(t, shown);
     if (!row)
-        return bcam_fail(err, BCAM_E_CLASS, "'%s'%s no row for photo '%s'; there must be one for every photo, under the name that stands in the index",
-                         t->rows[0].file, t->table_count > 1 ? " and the other CSV files have" : " has", shown);
+        return bcam_fail(
+            err, BCAM_E_CLASS,
+            "'%s'%s no row for photo '%s'; there must be one for every photo, under the name that stands in the index",
+            t->rows[0].file, t->table_count > 1 ? " and the other CSV files have" : " has", shown);
     for (; row < t->rows + t->row_count && strcmp(row->path, shown) == 0; row++)
         row->used = true;
     return BCAM_OK;
@@ -232,5 +241,6 @@ bcam_status bcam_targets_check_rows(const bcam_targets *t, bcam_error *err)
             first = &t->rows[i];
     if (!first)
         return BCAM_OK;
-    return bcam_fail(err, BCAM_E_CLASS, "'%s', line %zu: photo '%s' is not among the photos given", first->file, first->line, first->path);
+    return bcam_fail(err, BCAM_E_CLASS, "'%s', line %zu: photo '%s' is not among the photos given", first->file,
+                     first->line, first->path);
 }

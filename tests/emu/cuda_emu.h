@@ -57,7 +57,8 @@ void *shared_memory(const void *key, size_t bytes);
 void *dynamic_shared_memory();
 unsigned grid_limit();
 void enrol(emu_kernel *kernel);
-cudaError_t launch(const emu_kernel *kernel, dim3 grid, dim3 block, void *const *args, size_t shared, cudaStream_t stream);
+cudaError_t launch(const emu_kernel *kernel, dim3 grid, dim3 block, void *const *args, size_t shared,
+                   cudaStream_t stream);
 
 inline unsigned lane()
 {
@@ -66,7 +67,8 @@ inline unsigned lane()
 
 template <typename T> uint64_t to_word(T value)
 {
-    static_assert(sizeof(T) <= sizeof(uint64_t) && std::is_trivially_copyable<T>::value, "a lane's value must fit a word");
+    static_assert(sizeof(T) <= sizeof(uint64_t) && std::is_trivially_copyable<T>::value,
+                  "a lane's value must fit a word");
     uint64_t word = 0;
     std::memcpy(&word, &value, sizeof value);
     return word;
@@ -90,7 +92,8 @@ template <typename T> T shuffle(unsigned mask, T value, unsigned from, bool insi
 
 /* ---- enrolling: Enrolled<kernel>::kernel exists once for every kernel that is launched somewhere ---- */
 
-template <auto F> struct Tag {};
+template <auto F> struct Tag {
+};
 
 template <auto F> struct Enrolled;
 template <typename... P, void (*F)(P...)> struct Enrolled<F> {
@@ -114,7 +117,8 @@ template <typename... P, void (*F)(P...)> struct Enrolled<F> {
         delete static_cast<Arguments *>(captured);
     }
     struct Entry : emu_kernel {
-        Entry() : emu_kernel{typeid(Tag<F>).name(), Enrolled::capture, Enrolled::run, Enrolled::release, nullptr, nullptr}
+        Entry()
+            : emu_kernel{typeid(Tag<F>).name(), Enrolled::capture, Enrolled::run, Enrolled::release, nullptr, nullptr}
         {
             enrol(this);
         }

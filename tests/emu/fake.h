@@ -78,11 +78,12 @@ char *bcam_fake_card(const char *section);
 /** Work for a stream. It may run many times (a captured graph is replayed), always with device memory open to it. */
 typedef cudaError_t (*bcam_fake_work)(void *arg);
 /** Queues or captures work; `release` is called once, also where this fails. `what` names it: a string that stays. */
-cudaError_t bcam_fake_enqueue(cudaStream_t stream, const char *what, bcam_fake_work work, void *arg, void (*release)(void *));
+cudaError_t bcam_fake_enqueue(cudaStream_t stream, const char *what, bcam_fake_work work, void *arg,
+                              void (*release)(void *));
 
 /** Where kernels' bodies for the CPU are found: libbcam_bodies.so, which the run time loads from its own folder, gives its functions here. */
 typedef struct bcam_fake_bodies {
-    const void *(*find)(const char *name); /* as nvcc registers it, mangled; NULL: there is none */
+    const void *(*find)(const char *name);        /* as nvcc registers it, mangled; NULL: there is none */
     void *(*keep)(const void *body, void **args); /* copies a launch's arguments */
     cudaError_t (*run)(const void *body, void *kept, dim3 grid, dim3 block, size_t shared);
     void (*drop)(const void *body, void *kept);

@@ -17,11 +17,11 @@ struct cublasContext {
     void *workspace;
 };
 
-#define BEGIN(usual)                                          \
-    do {                                                      \
-        int begin_ = bcam_fake_enter(__func__, (int)(usual)); \
-        if (begin_ != 0)                                      \
-            return (cublasStatus_t)begin_;                    \
+#define BEGIN(usual)                                                                                                   \
+    do {                                                                                                               \
+        int begin_ = bcam_fake_enter(__func__, (int)(usual));                                                          \
+        if (begin_ != 0)                                                                                               \
+            return (cublasStatus_t)begin_;                                                                             \
     } while (0)
 
 /* ---- handles ---- */
@@ -114,7 +114,8 @@ static void multiply(const product *p, int64_t batch, float *rows, float *column
 static cudaError_t run_product(void *arg)
 {
     const product *p = arg;
-    float *rows = malloc((size_t)(p->m * p->k) * sizeof *rows), *columns = malloc((size_t)(p->n * p->k) * sizeof *columns);
+    float *rows = malloc((size_t)(p->m * p->k) * sizeof *rows),
+          *columns = malloc((size_t)(p->n * p->k) * sizeof *columns);
     for (int64_t i = 0; i < p->batch; i++)
         multiply(p, i, rows, columns);
     free(rows);
@@ -124,7 +125,10 @@ static cudaError_t run_product(void *arg)
 
 static bool set_type(cudaDataType type, bcam_fake_type *out)
 {
-    *out = type == CUDA_R_32F ? BCAM_FAKE_F32 : type == CUDA_R_16F ? BCAM_FAKE_F16 : type == CUDA_R_16BF ? BCAM_FAKE_BF16 : BCAM_FAKE_OTHER;
+    *out = type == CUDA_R_32F    ? BCAM_FAKE_F32
+           : type == CUDA_R_16F  ? BCAM_FAKE_F16
+           : type == CUDA_R_16BF ? BCAM_FAKE_BF16
+                                 : BCAM_FAKE_OTHER;
     return *out != BCAM_FAKE_OTHER;
 }
 
@@ -140,14 +144,17 @@ static bool lies_well(const matrix *x, int64_t rows, int64_t columns, int64_t ba
 static bool set_compute(product *p, const struct cublasContext *handle, cublasComputeType_t compute)
 {
     bool floats = p->a.type == BCAM_FAKE_F32;
-    if (compute != CUBLAS_COMPUTE_32F && compute != CUBLAS_COMPUTE_32F_PEDANTIC && compute != CUBLAS_COMPUTE_32F_FAST_TF32)
+    if (compute != CUBLAS_COMPUTE_32F && compute != CUBLAS_COMPUTE_32F_PEDANTIC &&
+        compute != CUBLAS_COMPUTE_32F_FAST_TF32)
         return false;
-    p->tf32 = floats && (compute == CUBLAS_COMPUTE_32F_FAST_TF32 || (compute == CUBLAS_COMPUTE_32F && handle->math == CUBLAS_TF32_TENSOR_OP_MATH));
+    p->tf32 = floats && (compute == CUBLAS_COMPUTE_32F_FAST_TF32 ||
+                         (compute == CUBLAS_COMPUTE_32F && handle->math == CUBLAS_TF32_TENSOR_OP_MATH));
     return p->a.type == p->b.type && (p->c.type == p->a.type || p->c.type == BCAM_FAKE_F32);
 }
 
 /* Takes the product's sizes, checks it, queues it. */
-static cublasStatus_t queue(cublasHandle_t handle, const product *p, cublasOperation_t opa, cublasOperation_t opb, const char *what)
+static cublasStatus_t queue(cublasHandle_t handle, const product *p, cublasOperation_t opa, cublasOperation_t opb,
+                            const char *what)
 {
     if (!handle)
         return CUBLAS_STATUS_NOT_INITIALIZED;
@@ -158,43 +165,60 @@ static cublasStatus_t queue(cublasHandle_t handle, const product *p, cublasOpera
     bool a = lies_well(&p->a, p->a.transposed ? p->k : p->m, p->a.transposed ? p->m : p->k, p->batch);
     bool b = lies_well(&p->b, p->b.transposed ? p->n : p->k, p->b.transposed ? p->k : p->n, p->batch);
     if (!a || !b || !lies_well(&p->c, p->m, p->n, p->batch)) {
-        fprintf(stderr, "stand-ins: %s: a matrix does not lie in one block of device memory, or its leading dimension is too small\n", what);
+        fprintf(
+            stderr,
+            "stand-ins: %s: a matrix does not lie in one block of device memory, or its leading dimension is too small\n",
+            what);
         return CUBLAS_STATUS_INVALID_VALUE;
     }
     product *kept = malloc(sizeof *kept);
     *kept = *p;
-    return bcam_fake_enqueue(handle->stream, what, run_product, kept, free) ? CUBLAS_STATUS_EXECUTION_FAILED : CUBLAS_STATUS_SUCCESS;
+    return bcam_fake_enqueue(handle->stream, what, run_product, kept, free) ? CUBLAS_STATUS_EXECUTION_FAILED
+                                                                            : CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t opa, cublasOperation_t opb, int m, int n, int k, const void *alpha,
-                            const void *a, cudaDataType atype, int lda, const void *b, cudaDataType btype, int ldb, const void *beta, void *c,
-                            cudaDataType ctype, int ldc, cublasComputeType_t compute, cublasGemmAlgo_t algo)
+cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t opa, cublasOperation_t opb, int m, int n, int k,
+                            const void *alpha, const void *a, cudaDataType atype, int lda, const void *b,
+                            cudaDataType btype, int ldb, const void *beta, void *c, cudaDataType ctype, int ldc,
+                            cublasComputeType_t compute, cublasGemmAlgo_t algo)
 {
     BEGIN(CUBLAS_STATUS_EXECUTION_FAILED);
     (void)algo;
     product p = {.a = {.data = a, .ld = lda, .transposed = opa == CUBLAS_OP_T},
                  .b = {.data = b, .ld = ldb, .transposed = opb == CUBLAS_OP_T},
                  .c = {.data = c, .ld = ldc},
-                 .m = m, .n = n, .k = k, .batch = 1,
-                 .alpha = *(const float *)alpha, .beta = *(const float *)beta};
-    if (!handle || !set_type(atype, &p.a.type) || !set_type(btype, &p.b.type) || !set_type(ctype, &p.c.type) || !set_compute(&p, handle, compute))
+                 .m = m,
+                 .n = n,
+                 .k = k,
+                 .batch = 1,
+                 .alpha = *(const float *)alpha,
+                 .beta = *(const float *)beta};
+    if (!handle || !set_type(atype, &p.a.type) || !set_type(btype, &p.b.type) || !set_type(ctype, &p.c.type) ||
+        !set_compute(&p, handle, compute))
         return handle ? CUBLAS_STATUS_NOT_SUPPORTED : CUBLAS_STATUS_NOT_INITIALIZED;
     return queue(handle, &p, opa, opb, "cublasGemmEx");
 }
 
-cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation_t opa, cublasOperation_t opb, int m, int n, int k,
-                                          const void *alpha, const void *a, cudaDataType atype, int lda, long long stride_a, const void *b,
-                                          cudaDataType btype, int ldb, long long stride_b, const void *beta, void *c, cudaDataType ctype,
-                                          int ldc, long long stride_c, int batch, cublasComputeType_t compute, cublasGemmAlgo_t algo)
+cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation_t opa, cublasOperation_t opb, int m,
+                                          int n, int k, const void *alpha, const void *a, cudaDataType atype, int lda,
+                                          long long stride_a, const void *b, cudaDataType btype, int ldb,
+                                          long long stride_b, const void *beta, void *c, cudaDataType ctype, int ldc,
+                                          long long stride_c, int batch, cublasComputeType_t compute,
+                                          cublasGemmAlgo_t algo)
 {
     BEGIN(CUBLAS_STATUS_EXECUTION_FAILED);
     (void)algo;
     product p = {.a = {.data = a, .ld = lda, .stride = stride_a, .transposed = opa == CUBLAS_OP_T},
                  .b = {.data = b, .ld = ldb, .stride = stride_b, .transposed = opb == CUBLAS_OP_T},
                  .c = {.data = c, .ld = ldc, .stride = stride_c},
-                 .m = m, .n = n, .k = k, .batch = batch,
-                 .alpha = *(const float *)alpha, .beta = *(const float *)beta};
-    if (!handle || !set_type(atype, &p.a.type) || !set_type(btype, &p.b.type) || !set_type(ctype, &p.c.type) || !set_compute(&p, handle, compute))
+                 .m = m,
+                 .n = n,
+                 .k = k,
+                 .batch = batch,
+                 .alpha = *(const float *)alpha,
+                 .beta = *(const float *)beta};
+    if (!handle || !set_type(atype, &p.a.type) || !set_type(btype, &p.b.type) || !set_type(ctype, &p.c.type) ||
+        !set_compute(&p, handle, compute))
         return handle ? CUBLAS_STATUS_NOT_SUPPORTED : CUBLAS_STATUS_NOT_INITIALIZED;
     return queue(handle, &p, opa, opb, "cublasGemmStridedBatchedEx");
 }
@@ -203,14 +227,14 @@ cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation
 
 const char *cublasGetStatusName(cublasStatus_t status)
 {
-    return status == CUBLAS_STATUS_SUCCESS           ? "CUBLAS_STATUS_SUCCESS"
-           : status == CUBLAS_STATUS_NOT_INITIALIZED ? "CUBLAS_STATUS_NOT_INITIALIZED"
-           : status == CUBLAS_STATUS_ALLOC_FAILED    ? "CUBLAS_STATUS_ALLOC_FAILED"
-           : status == CUBLAS_STATUS_INVALID_VALUE   ? "CUBLAS_STATUS_INVALID_VALUE"
+    return status == CUBLAS_STATUS_SUCCESS            ? "CUBLAS_STATUS_SUCCESS"
+           : status == CUBLAS_STATUS_NOT_INITIALIZED  ? "CUBLAS_STATUS_NOT_INITIALIZED"
+           : status == CUBLAS_STATUS_ALLOC_FAILED     ? "CUBLAS_STATUS_ALLOC_FAILED"
+           : status == CUBLAS_STATUS_INVALID_VALUE    ? "CUBLAS_STATUS_INVALID_VALUE"
            : status == CUBLAS_STATUS_EXECUTION_FAILED ? "CUBLAS_STATUS_EXECUTION_FAILED"
-           : status == CUBLAS_STATUS_INTERNAL_ERROR  ? "CUBLAS_STATUS_INTERNAL_ERROR"
-           : status == CUBLAS_STATUS_NOT_SUPPORTED   ? "CUBLAS_STATUS_NOT_SUPPORTED"
-                                                     : "unknown cuBLAS status";
+           : status == CUBLAS_STATUS_INTERNAL_ERROR   ? "CUBLAS_STATUS_INTERNAL_ERROR"
+           : status == CUBLAS_STATUS_NOT_SUPPORTED    ? "CUBLAS_STATUS_NOT_SUPPORTED"
+                                                      : "unknown cuBLAS status";
 }
 
 const char *cublasGetStatusString(cublasStatus_t status)

@@ -25,22 +25,27 @@ int cuDeviceGetCount(int *count)
     return 0;
 }
 
-#define NAMES(NAME)                                                                                                                       \
-    NAME(cuGetErrorString) NAME(cuGetErrorName) NAME(cuDeviceGet) NAME(cuDeviceGetAttribute) NAME(cuDevicePrimaryCtxRetain)               \
-    NAME(cuDevicePrimaryCtxRelease) NAME(cuDevicePrimaryCtxReset) NAME(cuCtxGetCurrent) NAME(cuCtxPushCurrent) NAME(cuCtxPopCurrent)      \
-    NAME(cuCtxGetDevice) NAME(cuCtxGetLimit) NAME(cuStreamGetCtx) NAME(cuStreamSynchronize) NAME(cuModuleLoadData)                        \
-    NAME(cuModuleLoadDataEx) NAME(cuModuleLoadFatBinary) NAME(cuModuleUnload) NAME(cuModuleGetFunction) NAME(cuModuleGetGlobal_v2)        \
-    NAME(cuLibraryLoadData) NAME(cuLibraryLoadFromFile) NAME(cuLibraryUnload) NAME(cuLibraryGetKernel) NAME(cuKernelGetAttribute)         \
-    NAME(cuKernelSetAttribute) NAME(cuFuncGetAttribute) NAME(cuFuncSetAttribute) NAME(cuLaunchKernel) NAME(cuLaunchKernelEx)              \
-    NAME(cuLaunchCooperativeKernel) NAME(cuLinkCreate) NAME(cuLinkCreate_v2) NAME(cuLinkAddData) NAME(cuLinkAddData_v2)                   \
-    NAME(cuLinkAddFile_v2) NAME(cuLinkComplete) NAME(cuLinkDestroy) NAME(cuMemcpyDtoH_v2) NAME(cuTensorMapEncodeTiled)                    \
-    NAME(cuOccupancyMaxPotentialClusterSize) NAME(cuOccupancyMaxActiveBlocksPerMultiprocessor)
+#define NAMES(NAME)                                                                                                    \
+    NAME(cuGetErrorString)                                                                                             \
+    NAME(cuGetErrorName) NAME(cuDeviceGet) NAME(cuDeviceGetAttribute) NAME(cuDevicePrimaryCtxRetain)                   \
+        NAME(cuDevicePrimaryCtxRelease) NAME(cuDevicePrimaryCtxReset) NAME(cuCtxGetCurrent) NAME(cuCtxPushCurrent)     \
+            NAME(cuCtxPopCurrent) NAME(cuCtxGetDevice) NAME(cuCtxGetLimit) NAME(cuStreamGetCtx)                        \
+                NAME(cuStreamSynchronize) NAME(cuModuleLoadData) NAME(cuModuleLoadDataEx) NAME(cuModuleLoadFatBinary)  \
+                    NAME(cuModuleUnload) NAME(cuModuleGetFunction) NAME(cuModuleGetGlobal_v2) NAME(cuLibraryLoadData)  \
+                        NAME(cuLibraryLoadFromFile) NAME(cuLibraryUnload) NAME(cuLibraryGetKernel)                     \
+                            NAME(cuKernelGetAttribute) NAME(cuKernelSetAttribute) NAME(cuFuncGetAttribute)             \
+                                NAME(cuFuncSetAttribute) NAME(cuLaunchKernel) NAME(cuLaunchKernelEx)                   \
+                                    NAME(cuLaunchCooperativeKernel) NAME(cuLinkCreate) NAME(cuLinkCreate_v2)           \
+                                        NAME(cuLinkAddData) NAME(cuLinkAddData_v2) NAME(cuLinkAddFile_v2)              \
+                                            NAME(cuLinkComplete) NAME(cuLinkDestroy) NAME(cuMemcpyDtoH_v2)             \
+                                                NAME(cuTensorMapEncodeTiled) NAME(cuOccupancyMaxPotentialClusterSize)  \
+                                                    NAME(cuOccupancyMaxActiveBlocksPerMultiprocessor)
 
-#define REFUSE(name)     \
-    int name(void);      \
-    int name(void)       \
-    {                    \
-        return NO_DEVICE; \
+#define REFUSE(name)                                                                                                   \
+    int name(void);                                                                                                    \
+    int name(void)                                                                                                     \
+    {                                                                                                                  \
+        return NO_DEVICE;                                                                                              \
     }
 
 NAMES(REFUSE)

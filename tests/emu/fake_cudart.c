@@ -60,7 +60,8 @@ __attribute__((destructor)) static void report(void)
 {
     char text[512];
     if (getenv("BCAM_FAKE_REPORT"))
-        fprintf(stderr, "stand-ins: %lu calls, alive: %s\n", bcam_fake_calls(NULL), bcam_fake_live(text, sizeof text) ? text : "nothing");
+        fprintf(stderr, "stand-ins: %lu calls, alive: %s\n", bcam_fake_calls(NULL),
+                bcam_fake_live(text, sizeof text) ? text : "nothing");
 }
 
 void bcam_fake_lock(void)
@@ -94,7 +95,8 @@ static int planned_failure(const char *call, bool async, int usual)
 {
     int code = 0;
     for (int i = 0; i < planned_count; i++) {
-        bool hit = planned[i].async == async && (strcmp(planned[i].call, call) == 0 || strcmp(planned[i].call, "*") == 0);
+        bool hit =
+            planned[i].async == async && (strcmp(planned[i].call, call) == 0 || strcmp(planned[i].call, "*") == 0);
         if (!hit || planned[i].left == 0 || --planned[i].left > 0)
             continue;
         code = planned[i].code ? planned[i].code : usual;
@@ -195,8 +197,9 @@ void bcam_fake_count(bcam_fake_kind kind, int change)
 
 size_t bcam_fake_live(char *text, size_t size)
 {
-    static const char *const names[BCAM_FAKE_KINDS] = {"device block", "pinned block", "stream", "event", "graph", "executable graph",
-                                                       "cuDNN handle", "cuDNN descriptor", "cuBLAS handle"};
+    static const char *const names[BCAM_FAKE_KINDS] = {
+        "device block",     "pinned block", "stream",           "event",        "graph",
+        "executable graph", "cuDNN handle", "cuDNN descriptor", "cuBLAS handle"};
     size_t all = 0, used = 0;
     bcam_fake_lock();
     if (text && size)
@@ -204,7 +207,8 @@ size_t bcam_fake_live(char *text, size_t size)
     for (int i = 0; i < BCAM_FAKE_KINDS; i++) {
         all += (size_t)alive[i];
         if (text && alive[i] && used < size)
-            used += (size_t)snprintf(text + used, size - used, "%s%ld %s%s", used ? ", " : "", alive[i], names[i], alive[i] == 1 ? "" : "s");
+            used += (size_t)snprintf(text + used, size - used, "%s%ld %s%s", used ? ", " : "", alive[i], names[i],
+                                     alive[i] == 1 ? "" : "s");
     }
     pthread_mutex_unlock(&mutex);
     return all;

@@ -63,8 +63,9 @@ typedef struct bcam_block {
 
 /* fake_cudart.c */
 void bcam_fake_lock(void);
-cudaError_t bcam_fake_leave(cudaError_t status);     /* unlocks; an error becomes the thread's last one */
-cudaError_t bcam_fake_begin(const char *call, cudaError_t usual); /* locks; counts; planned failure or the error that sticks */
+cudaError_t bcam_fake_leave(cudaError_t status); /* unlocks; an error becomes the thread's last one */
+cudaError_t bcam_fake_begin(const char *call,
+                            cudaError_t usual); /* locks; counts; planned failure or the error that sticks */
 cudaError_t bcam_fake_planned_work(const char *what);
 extern cudaError_t bcam_fake_sticky;
 extern bool bcam_fake_eager;
@@ -72,11 +73,11 @@ extern int bcam_fake_devices;
 extern size_t bcam_fake_memory; /* 0: as described */
 
 /* A call that cannot be made leaves here; calls that give something back do so even then. */
-#define BEGIN(usual)                                               \
-    do {                                                           \
-        cudaError_t begin_ = bcam_fake_begin(__func__, usual);     \
-        if (begin_ != cudaSuccess)                                 \
-            return bcam_fake_leave(begin_);                        \
+#define BEGIN(usual)                                                                                                   \
+    do {                                                                                                               \
+        cudaError_t begin_ = bcam_fake_begin(__func__, usual);                                                         \
+        if (begin_ != cudaSuccess)                                                                                     \
+            return bcam_fake_leave(begin_);                                                                            \
     } while (0)
 
 /* fake_cudart_memory.c */

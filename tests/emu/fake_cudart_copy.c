@@ -28,19 +28,23 @@ static void drop_transfer(void *arg)
 }
 
 /* Both ends must lie within one block each, and be what the kind says. */
-static cudaError_t check(const void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, const bcam_block *a, const bcam_block *b)
+static cudaError_t check(const void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, const bcam_block *a,
+                         const bcam_block *b)
 {
     bool to_device = a && !a->pinned, from_device = b && !b->pinned;
-    if ((a && bytes > (size_t)(a->data + a->bytes - (const char *)to)) || (b && bytes > (size_t)(b->data + b->bytes - (const char *)from)))
+    if ((a && bytes > (size_t)(a->data + a->bytes - (const char *)to)) ||
+        (b && bytes > (size_t)(b->data + b->bytes - (const char *)from)))
         return cudaErrorInvalidValue;
     if (kind == cudaMemcpyDefault)
         return cudaSuccess;
     if (to_device != (kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice))
         return cudaErrorInvalidValue;
-    return from_device != (kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice) ? cudaErrorInvalidValue : cudaSuccess;
+    return from_device != (kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice) ? cudaErrorInvalidValue
+                                                                                               : cudaSuccess;
 }
 
-static cudaError_t copy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream, bool wait)
+static cudaError_t copy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream,
+                        bool wait)
 {
     const bcam_block *a = bcam_fake_block(to), *b = bcam_fake_block(from);
     if (!to || !from || bytes == 0)

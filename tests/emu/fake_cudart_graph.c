@@ -146,7 +146,9 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureSta
 {
     BEGIN(cudaErrorUnknown);
     const bcam_capture *c = bcam_fake_stream(stream)->capture;
-    *out = !c ? cudaStreamCaptureStatusNone : c->invalid ? cudaStreamCaptureStatusInvalidated : cudaStreamCaptureStatusActive;
+    *out = !c           ? cudaStreamCaptureStatusNone
+           : c->invalid ? cudaStreamCaptureStatusInvalidated
+                        : cudaStreamCaptureStatusActive;
     return bcam_fake_leave(cudaSuccess);
 }
 

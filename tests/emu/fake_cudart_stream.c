@@ -4,7 +4,8 @@
 static struct CUstream_st default_stream = {.blocking = true};
 static cudaStream_t streams = &default_stream;
 static size_t pending;
-static double clock_ms; /* the card's own: each piece of work takes a microsecond, so that timings are the same in every run */
+static double
+    clock_ms; /* the card's own: each piece of work takes a microsecond, so that timings are the same in every run */
 
 /* ---- work ---- */
 
@@ -157,7 +158,8 @@ cudaError_t bcam_fake_push(cudaStream_t handle, bcam_op *op)
     return bcam_fake_eager ? bcam_op_run(op) : cudaSuccess;
 }
 
-cudaError_t bcam_fake_enqueue(cudaStream_t stream, const char *what, bcam_fake_work work, void *arg, void (*release)(void *))
+cudaError_t bcam_fake_enqueue(cudaStream_t stream, const char *what, bcam_fake_work work, void *arg,
+                              void (*release)(void *))
 {
     bcam_fake_lock();
     bcam_op *op = bcam_op_new(what, work, arg, release);
@@ -299,7 +301,8 @@ cudaError_t cudaEventQuery(cudaEvent_t event)
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t stop)
 {
     BEGIN(cudaErrorUnknown);
-    if (!start || !stop || !start->timing || !stop->timing || !start->at || !stop->at || start->capture || stop->capture)
+    if (!start || !stop || !start->timing || !stop->timing || !start->at || !stop->at || start->capture ||
+        stop->capture)
         return bcam_fake_leave(cudaErrorInvalidResourceHandle);
     if (!start->at->done || !stop->at->done)
         return bcam_fake_leave(cudaErrorNotReady);

@@ -24,7 +24,8 @@ static struct {
     cudnnStatus_t (*destroy)(descriptor);
     cudnnStatus_t (*finalize)(descriptor);
     cudnnStatus_t (*set)(descriptor, cudnnBackendAttributeName_t, cudnnBackendAttributeType_t, int64_t, const void *);
-    cudnnStatus_t (*get)(descriptor, cudnnBackendAttributeName_t, cudnnBackendAttributeType_t, int64_t, int64_t *, void *);
+    cudnnStatus_t (*get)(descriptor, cudnnBackendAttributeName_t, cudnnBackendAttributeType_t, int64_t, int64_t *,
+                         void *);
     const char *(*error)(cudnnStatus_t);
     void (*last_error)(char *, size_t);
     size_t (*version)(void);
@@ -79,7 +80,8 @@ static void load(void)
     card_json = bcam_fake_card("cudnn");
     cudnnStatus_t status = real.create(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, &card);
     if (!status)
-        status = real.set(card, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)strlen(card_json), card_json);
+        status = real.set(card, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)strlen(card_json),
+                          card_json);
     if (status || real.finalize(card)) {
         fprintf(stderr, "stand-ins: the real cuDNN does not take the card's description\n");
         abort();
@@ -93,11 +95,11 @@ static cudnnStatus_t begin(const char *call, cudnnStatus_t usual)
     return (cudnnStatus_t)bcam_fake_enter(call, (int)usual);
 }
 
-#define BEGIN(usual)                                       \
-    do {                                                   \
-        cudnnStatus_t begin_ = begin(__func__, usual);     \
-        if (begin_ != CUDNN_STATUS_SUCCESS)                \
-            return begin_;                                 \
+#define BEGIN(usual)                                                                                                   \
+    do {                                                                                                               \
+        cudnnStatus_t begin_ = begin(__func__, usual);                                                                 \
+        if (begin_ != CUDNN_STATUS_SUCCESS)                                                                            \
+            return begin_;                                                                                             \
     } while (0)
 
 /* ---- what is known of descriptors ---- */
@@ -176,28 +178,31 @@ static cudnnStatus_t set_pack(entry *e, cudnnBackendAttributeName_t name, int64_
     return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t handle, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
-                                       int64_t count, const void *data)
+cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t handle, cudnnBackendAttributeName_t name,
+                                       cudnnBackendAttributeType_t type, int64_t count, const void *data)
 {
     BEGIN(CUDNN_STATUS_INTERNAL_ERROR);
     entry *e = known(handle);
     if (!e)
         return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
-    bool by_card = e->type == CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR && (type == CUDNN_TYPE_HANDLE || name == CUDNN_ATTR_DEVICEPROP_DEVICE_ID);
+    bool by_card = e->type == CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR &&
+                   (type == CUDNN_TYPE_HANDLE || name == CUDNN_ATTR_DEVICEPROP_DEVICE_ID);
     if (by_card) /* of the card at hand: the described one */
-        return real.set(handle, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)strlen(card_json), card_json);
+        return real.set(handle, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)strlen(card_json),
+                        card_json);
     if (type == CUDNN_TYPE_HANDLE) /* ours, which the real library cannot use */
         return data && *(cudnnHandle_t const *)data ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
     cudnnStatus_t status = real.set(handle, name, type, count, data);
     if (status)
         return status;
-    if (name == CUDNN_ATTR_ENGINEHEUR_DEVICEPROP || name == CUDNN_ATTR_ENGINE_DEVICEPROP || name == CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP)
+    if (name == CUDNN_ATTR_ENGINEHEUR_DEVICEPROP || name == CUDNN_ATTR_ENGINE_DEVICEPROP ||
+        name == CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP)
         e->has_card = true;
     return e->type == CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR ? set_pack(e, name, count, data) : CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const handle, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
-                                       int64_t most, int64_t *count, void *data)
+cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const handle, cudnnBackendAttributeName_t name,
+                                       cudnnBackendAttributeType_t type, int64_t most, int64_t *count, void *data)
 {
     BEGIN(CUDNN_STATUS_INTERNAL_ERROR);
     const char *limit = getenv("BCAM_FAKE_CONFIGS");
@@ -212,10 +217,11 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t handle)
     entry *e = known(handle);
     if (!e)
         return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
-    cudnnBackendAttributeName_t name = e->type == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR       ? CUDNN_ATTR_ENGINEHEUR_DEVICEPROP
-                                       : e->type == CUDNN_BACKEND_ENGINE_DESCRIPTOR         ? CUDNN_ATTR_ENGINE_DEVICEPROP
-                                       : e->type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR ? CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP
-                                                                                            : (cudnnBackendAttributeName_t)-1;
+    cudnnBackendAttributeName_t name = e->type == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR ? CUDNN_ATTR_ENGINEHEUR_DEVICEPROP
+                                       : e->type == CUDNN_BACKEND_ENGINE_DESCRIPTOR   ? CUDNN_ATTR_ENGINE_DEVICEPROP
+                                       : e->type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR
+                                           ? CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP
+                                           : (cudnnBackendAttributeName_t)-1;
     if ((int)name != -1 && !e->has_card)
         real.set(handle, name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &card);
     cudnnStatus_t status = real.finalize(handle);
@@ -232,10 +238,12 @@ static bool has_note(descriptor plan, cudnnBackendNumericalNote_t which)
     cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
     int64_t count = 0, one = 0;
     bool has = false;
-    if (!real.create(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &config) && !real.create(CUDNN_BACKEND_ENGINE_DESCRIPTOR, &engine) &&
+    if (!real.create(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &config) &&
+        !real.create(CUDNN_BACKEND_ENGINE_DESCRIPTOR, &engine) &&
         !real.get(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &one, &config) &&
         !real.get(config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &one, &engine) &&
-        !real.get(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT, &count, notes))
+        !real.get(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT,
+                  &count, notes))
         for (int64_t i = 0; i < count; i++)
             has = has || notes[i] == which;
     else
@@ -254,9 +262,10 @@ static bcam_fake_graph *read_plan(descriptor plan)
     graph->refs = 1;
     real.get(plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, 0, &size, NULL);
     char *json = calloc(1, (size_t)size + 1);
-    bool read = size > 0 && !real.get(plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, size, &got, json) &&
-                !real.get(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &got, &graph->workspace) &&
-                bcam_fake_graph_read(json, graph);
+    bool read =
+        size > 0 && !real.get(plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, size, &got, json) &&
+        !real.get(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &got, &graph->workspace) &&
+        bcam_fake_graph_read(json, graph);
     free(json);
     if (!read) {
         free(graph);
@@ -316,7 +325,8 @@ static cudnnStatus_t bind(const bcam_fake_graph *graph, const entry *pack, job *
     }
     j->workspace = pack->workspace;
     if (graph->workspace && !bcam_fake_is_device(j->workspace, (size_t)graph->workspace)) {
-        fprintf(stderr, "stand-ins: cudnnBackendExecute: %lld bytes of workspace are needed\n", (long long)graph->workspace);
+        fprintf(stderr, "stand-ins: cudnnBackendExecute: %lld bytes of workspace are needed\n",
+                (long long)graph->workspace);
         return CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT;
     }
     return (uintptr_t)j->workspace % 16 ? CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER : CUDNN_STATUS_SUCCESS;
@@ -326,7 +336,8 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
 {
     BEGIN(CUDNN_STATUS_EXECUTION_FAILED);
     entry *p = known(plan), *v = known(pack);
-    if (!handle || !p || !v || p->type != CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR || v->type != CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR)
+    if (!handle || !p || !v || p->type != CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR ||
+        v->type != CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR)
         return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
     if (!p->finalized || !v->finalized)
         return CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED;
@@ -342,7 +353,9 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
     }
     j->graph = p->graph;
     __atomic_add_fetch(&p->graph->refs, 1, __ATOMIC_ACQ_REL);
-    return bcam_fake_enqueue(handle->stream, "cudnnBackendExecute", run_job, j, drop_job) ? CUDNN_STATUS_EXECUTION_FAILED : CUDNN_STATUS_SUCCESS;
+    return bcam_fake_enqueue(handle->stream, "cudnnBackendExecute", run_job, j, drop_job)
+               ? CUDNN_STATUS_EXECUTION_FAILED
+               : CUDNN_STATUS_SUCCESS;
 }
 
 /* ---- handles, errors ---- */

@@ -33,8 +33,8 @@ typedef struct bcam_fake_node {
     bcam_fake_verb verb;
     int a, b, out; /* tensors; b may be -1 */
     int64_t pad[2], stride[2], dilation[2];
-    double alpha, beta;       /* convolutions: alpha * result + beta * out */
-    double scale_a, scale_b;  /* pointwise */
+    double alpha, beta;      /* convolutions: alpha * result + beta * out */
+    double scale_a, scale_b; /* pointwise */
     double lower, upper, slope;
 } bcam_fake_node;
 

@@ -79,7 +79,8 @@ static bool read_conv(const cJSON *item, bcam_fake_graph *graph, bcam_fake_node 
     bool padded = numbers(item, "pad", node->pad, 2) || numbers(item, "pad_lower", node->pad, 2);
     if (!padded || !numbers(item, "stride", node->stride, 2) || !numbers(item, "dilation", node->dilation, 2))
         return refuse("a convolution without padding, strides and dilation in two dimensions", item);
-    if (strcmp(word(item, "mode"), "CUDNN_CROSS_CORRELATION") != 0 || strcmp(word(item, "mathPrec"), "CUDNN_DATA_FLOAT") != 0)
+    if (strcmp(word(item, "mode"), "CUDNN_CROSS_CORRELATION") != 0 ||
+        strcmp(word(item, "mathPrec"), "CUDNN_DATA_FLOAT") != 0)
         return refuse("a convolution that flips its filter, or does not sum in float, is not modelled", item);
     return node->a >= 0 && node->b >= 0 && node->out >= 0 ? true : refuse("a convolution lacks an operand", item);
 }
@@ -114,7 +115,9 @@ static bool read_pointwise(const cJSON *item, const bcam_fake_graph *graph, bcam
     node->lower = number(item, "lowerClip", 0);
     node->upper = number(item, "upperClip", 1e300);
     node->slope = number(item, "lowerClipSlope", 0);
-    return node->a >= 0 && node->out >= 0 && (node->b >= 0) == modes[i].two ? true : refuse("a pointwise operation lacks an operand", item);
+    return node->a >= 0 && node->out >= 0 && (node->b >= 0) == modes[i].two
+               ? true
+               : refuse("a pointwise operation lacks an operand", item);
 }
 
 static bool read_node(const cJSON *item, bcam_fake_graph *graph, bcam_fake_node *node)

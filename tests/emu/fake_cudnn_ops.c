@@ -26,10 +26,10 @@ static size_t stored(const bcam_fake_tensor *t, int64_t n, int64_t c, int64_t h,
     return (size_t)(n * t->stride[0] + c * t->stride[1] + h * t->stride[2] + w * t->stride[3]);
 }
 
-#define EACH(t)                                      \
-    for (int64_t n = 0; n < (t)->dim[0]; n++)        \
-        for (int64_t h = 0; h < (t)->dim[2]; h++)    \
-            for (int64_t w = 0; w < (t)->dim[3]; w++) \
+#define EACH(t)                                                                                                        \
+    for (int64_t n = 0; n < (t)->dim[0]; n++)                                                                          \
+        for (int64_t h = 0; h < (t)->dim[2]; h++)                                                                      \
+            for (int64_t w = 0; w < (t)->dim[3]; w++)                                                                  \
                 for (int64_t c = 0; c < (t)->dim[1]; c++)
 
 /* Reads tensor i from its memory unless it was made already. */
@@ -55,7 +55,7 @@ static float *factor(values *v, int i)
     for (size_t k = 0; k < count(t); k++)
         to[k] = t->type != BCAM_FAKE_F32 || v->graph->factors == BCAM_FAKE_WHOLE ? from[k]
                 : v->graph->factors == BCAM_FAKE_TF32                            ? bcam_fake_tf32(from[k])
-                                                                                 : bcam_fake_round(from[k], BCAM_FAKE_F16);
+                                                      : bcam_fake_round(from[k], BCAM_FAKE_F16);
     return to;
 }
 
@@ -94,11 +94,13 @@ static void conv_at(const window *win, const float *x, const float *weights, flo
             if (h < 0 || w < 0 || h >= win->x->dim[2] || w >= win->x->dim[3])
                 continue;
             for (int64_t m = 0; m < win->y->dim[1]; m++)
-                y[dense(win->y, n, m, p, q)] += bcam_fake_dot(x + dense(win->x, n, m / win->each * cg, h, w), weights + dense(win->w, m, 0, r, s), (size_t)cg);
+                y[dense(win->y, n, m, p, q)] += bcam_fake_dot(x + dense(win->x, n, m / win->each * cg, h, w),
+                                                              weights + dense(win->w, m, 0, r, s), (size_t)cg);
         }
 }
 
-static void conv_bwd_at(const window *win, const float *dy, const float *weights, float *dx, int64_t n, int64_t p, int64_t q)
+static void conv_bwd_at(const window *win, const float *dy, const float *weights, float *dx, int64_t n, int64_t p,
+                        int64_t q)
 {
     const bcam_fake_node *node = win->node;
     int64_t cg = win->w->dim[1];
@@ -210,7 +212,8 @@ static cudaError_t run_pointwise(values *v, const bcam_fake_node *node)
 static bool ready(const bcam_fake_graph *graph, const bool *done, int node)
 {
     for (int i = 0; i < graph->node_count; i++)
-        if (!done[i] && i != node && (graph->node[i].out == graph->node[node].a || graph->node[i].out == graph->node[node].b))
+        if (!done[i] && i != node &&
+            (graph->node[i].out == graph->node[node].a || graph->node[i].out == graph->node[node].b))
             return false;
     return !done[node];
 }

@@ -134,7 +134,8 @@ static bcam_status place_value(bcam_program *p, size_t v, bcam_error *err)
     memcpy(t->dim, value->dim, sizeof t->dim);
     /* What is reached through host() is dense. */
     bool plain = value->dtype != BCAM_F32;
-    lay(t, pixels || (!p->fixed[v] && device->layout != 1 && !constant && !plain), device->layout == 2 && !plain ? 5 : 0);
+    lay(t, pixels || (!p->fixed[v] && device->layout != 1 && !constant && !plain),
+        device->layout == 2 && !plain ? 5 : 0);
     size_t element = bcam_dtype_bytes(t->dtype), lead = device->layout == 2 && !plain ? element : 0;
     size_t bytes = (size_t)extent(t) * element + lead;
     if (posix_memalign(&p->blocks[v], 256, bytes))
@@ -251,7 +252,8 @@ static bcam_status device_run(bcam_program *p, unsigned segments, int pair, bcam
             bind(p, step, k, &call);
             cudaError_t code = bcam_kernels[step->verb](&call, NULL);
             if (code != cudaSuccess)
-                return bcam_fail(err, BCAM_E_DEVICE, "%s: launching failed with %d", bcam_verb_name(step->verb), (int)code);
+                return bcam_fail(err, BCAM_E_DEVICE, "%s: launching failed with %d", bcam_verb_name(step->verb),
+                                 (int)code);
         }
     }
     return BCAM_OK;

@@ -5,7 +5,8 @@
 
 #include "kernels.h"
 
-cudaError_t bcam_kernel_CAM(const bcam_kernel_call *call, cudaStream_t stream); /* cam.cu alone is built with the fault */
+cudaError_t bcam_kernel_CAM(const bcam_kernel_call *call,
+                            cudaStream_t stream); /* cam.cu alone is built with the fault */
 
 enum { N = 3, C = 24, H = 5, W = 7, K = 2 };
 

@@ -69,16 +69,22 @@ ParameterizedTest(int *verb, kernels, fp32)
     size_t every = stride();
     for (size_t s = 0; s < BCAM_COUNT(settings); s++) {
         bcam_check_side side = open_kernels(BCAM_PRECISION_FP32, settings[s].layout);
-        check_tally tally = {.verb = (bcam_verb)*verb, .what = s == 0 ? "fp32" : s == 1 ? "few blocks" : s == 2 ? "row-major" : "gaps"};
+        check_tally tally = {.verb = (bcam_verb)*verb,
+                             .what = s == 0   ? "fp32"
+                                     : s == 1 ? "few blocks"
+                                     : s == 2 ? "row-major"
+                                              : "gaps"};
         tally.seed = check_seed();
         /* The first setting takes all cases, the others every second one. */
-        for (size_t i = s + (size_t)(tally.seed % every); i < bcam_check_case_count(tally.verb) + s; i += s ? 2 * every : every) {
+        for (size_t i = s + (size_t)(tally.seed % every); i < bcam_check_case_count(tally.verb) + s;
+             i += s ? 2 * every : every) {
             bcam_check_case c;
             bcam_check_result result;
             bcam_error err = {0};
             bcam_check_case_get(tally.verb, i % bcam_check_case_count(tally.verb), &c);
             apply(&settings[s]);
-            cr_assert_eq(bcam_check_run(&c, &reference, &side, tally.seed, false, &result, &err), BCAM_OK, "%s: %s", c.name, err.message);
+            cr_assert_eq(bcam_check_run(&c, &reference, &side, tally.seed, false, &result, &err), BCAM_OK, "%s: %s",
+                         c.name, err.message);
             check_count(&tally, &result);
         }
         check_report(&tally);
@@ -107,7 +113,8 @@ static bool is_stored_short(const bcam_check_case *c, bool out, int i)
 static void round_inputs(const bcam_check_case *c, bcam_check_data *data, bcam_precision precision)
 {
     for (int i = 0; i < BCAM_MAX_IN; i++)
-        for (int64_t e = 0; c->in[i].present && is_stored_short(c, false, i) && e < bcam_check_count(&c->in[i], c->batch, c->k); e++)
+        for (int64_t e = 0;
+             c->in[i].present && is_stored_short(c, false, i) && e < bcam_check_count(&c->in[i], c->batch, c->k); e++)
             data->in[i][e] = rounded(data->in[i][e], precision);
 }
 
@@ -132,9 +139,11 @@ static bool is_written(const bcam_check_case *c, int64_t index)
 }
 
 /* The first element of output o that is not as it should be, or -1; *worst: the largest error as a share of what is allowed. */
-static int64_t compare_half(const bcam_check_case *c, const bcam_check_data *a, const double *b, int o, bcam_precision precision, double *worst)
+static int64_t compare_half(const bcam_check_case *c, const bcam_check_data *a, const double *b, int o,
+                            bcam_precision precision, double *worst)
 {
-    double unit = precision == BCAM_PRECISION_FP16 ? 0x1p-11 : 0x1p-8, least = precision == BCAM_PRECISION_FP16 ? 0x1p-24 : 0x1p-126;
+    double unit = precision == BCAM_PRECISION_FP16 ? 0x1p-11 : 0x1p-8,
+           least = precision == BCAM_PRECISION_FP16 ? 0x1p-24 : 0x1p-126;
     double terms = sqrt(c->depth);
     bool is_short = is_stored_short(c, true, o);
     for (int i = 0; i < BCAM_MAX_IN; i++)
@@ -142,9 +151,12 @@ static int64_t compare_half(const bcam_check_case *c, const bcam_check_data *a, 
             terms *= largest(a->in[i], bcam_check_count(&c->in[i], c->batch, c->k));
     for (int64_t e = 0; e < bcam_check_count(&c->out[o], c->batch, c->k); e++) {
         double want = a->out[o][e], have = b[e], error = fabs(want - have);
-        if (!is_written(c, e) || (isnan(want) && isnan(have)) || want == have || (is_short && rounded(want, precision) == have))
+        if (!is_written(c, e) || (isnan(want) && isnan(have)) || want == have ||
+            (is_short && rounded(want, precision) == have))
             continue;
-        double allowed = c->out[o].dtype == BCAM_I32 ? 0 : c->out[o].dtype == BCAM_U8 ? 1 : 0x1p-20 * (fabs(want) + terms) + least;
+        double allowed = c->out[o].dtype == BCAM_I32  ? 0
+                         : c->out[o].dtype == BCAM_U8 ? 1
+                                                      : 0x1p-20 * (fabs(want) + terms) + least;
         allowed += is_short ? unit * fabs(want) * 1.0625 : c->out[o].dtype == BCAM_F16 ? 0x1p-10 * fabs(want) : 0;
         if (!(error <= allowed))
             return e;
@@ -162,7 +174,8 @@ static bool same_numbers(const bcam_check_case *c, const double *a, const double
 }
 
 /* A case on the kernels with the inputs of `data`: ordered and shuffled. */
-static bcam_status run_kernels(const bcam_check_case *c, const bcam_check_side *side, bcam_check_data *data, bool shuffled, bcam_error *err)
+static bcam_status run_kernels(const bcam_check_case *c, const bcam_check_side *side, bcam_check_data *data,
+                               bool shuffled, bcam_error *err)
 {
     bcam_check_bound bound;
     const struct setting ordered = {0, 0, 0}, mixed = {0, 17, 2};
@@ -174,14 +187,16 @@ static bcam_status run_kernels(const bcam_check_case *c, const bcam_check_side *
     return status;
 }
 
-static void check_half(const bcam_check_case *c, bcam_check_fill fill, const bcam_check_side *reference, const bcam_check_side *side,
-                       bcam_precision precision, check_tally *tally)
+static void check_half(const bcam_check_case *c, bcam_check_fill fill, const bcam_check_side *reference,
+                       const bcam_check_side *side, bcam_precision precision, check_tally *tally)
 {
     bcam_check_data a = {0}, b = {0}, again = {0};
     bcam_check_bound bound;
     bcam_error err = {0};
     bcam_check_result result = {.outcome = BCAM_CHECK_PASSED};
-    cr_assert_eq(bcam_check_data_init(c, &a, &err) || bcam_check_data_init(c, &b, &err) || bcam_check_data_init(c, &again, &err), 0);
+    cr_assert_eq(bcam_check_data_init(c, &a, &err) || bcam_check_data_init(c, &b, &err) ||
+                     bcam_check_data_init(c, &again, &err),
+                 0);
     cr_assert_eq(bcam_check_fill_data(c, fill, reference, tally->seed, &a, &err), BCAM_OK, "%s", err.message);
     round_inputs(c, &a, precision);
     for (int i = 0; i < BCAM_MAX_IN; i++)
@@ -208,10 +223,11 @@ static void check_half(const bcam_check_case *c, bcam_check_fill fill, const bca
             continue;
         result.outcome = BCAM_CHECK_FAILED;
         if (wrong >= 0)
-            snprintf(result.message, sizeof result.message, "%s, %s numbers: out%d[%lld] is %.9g instead of %.9g", c->name,
-                     bcam_check_fill_name(fill), o, (long long)wrong, b.out[o][wrong], a.out[o][wrong]);
+            snprintf(result.message, sizeof result.message, "%s, %s numbers: out%d[%lld] is %.9g instead of %.9g",
+                     c->name, bcam_check_fill_name(fill), o, (long long)wrong, b.out[o][wrong], a.out[o][wrong]);
         else
-            snprintf(result.message, sizeof result.message, "%s: out%d depends on the schedule or the grid", c->name, o);
+            snprintf(result.message, sizeof result.message, "%s: out%d depends on the schedule or the grid", c->name,
+                     o);
     }
     check_count(tally, &result);
     bcam_check_data_fini(&a);
@@ -233,7 +249,8 @@ ParameterizedTest(int *verb, kernels, half)
         for (int layout = 0; layout < KERNEL_LAYOUTS; layout++) {
             bcam_check_side side = open_kernels(precisions[p], layout);
             check_tally tally = {.verb = (bcam_verb)*verb, .what = p == 0 ? "fp16" : "bf16", .seed = check_seed()};
-            for (size_t i = (tally.seed + (size_t)layout) % every; i < bcam_check_case_count(tally.verb); i += layout ? 3 * every : every) {
+            for (size_t i = (tally.seed + (size_t)layout) % every; i < bcam_check_case_count(tally.verb);
+                 i += layout ? 3 * every : every) {
                 bcam_check_case c;
                 bcam_check_case_get(tally.verb, i, &c);
                 for (bcam_check_fill fill = 0; fill < BCAM_FILL_COUNT; fill++)

@@ -97,12 +97,15 @@ Test(kernels_extra, epilogue)
         int64_t count = bcam_count(4, dim);
         double *want = malloc((size_t)count * sizeof *want);
         for (int64_t e = 0; e < count; e++) {
-            double v = get(&out, e) + (with_bias ? get(&bias, e / (dim[2] * dim[3]) % dim[1]) : 0) + (with_residual ? get(&residual, e) : 0);
+            double v = get(&out, e) + (with_bias ? get(&bias, e / (dim[2] * dim[3]) % dim[1]) : 0) +
+                       (with_residual ? get(&residual, e) : 0);
             want[e] = act.kind && v < 0 ? 0 : act.kind == BCAM_UNARY_CLIP && v > 6 ? 6 : v;
         }
-        cr_assert_eq(bcam_kernel_epilogue(&out, with_bias ? &bias : NULL, with_residual ? &residual : NULL, &act, NULL), cudaSuccess);
+        cr_assert_eq(bcam_kernel_epilogue(&out, with_bias ? &bias : NULL, with_residual ? &residual : NULL, &act, NULL),
+                     cudaSuccess);
         for (int64_t e = 0; e < count; e++)
-            cr_assert_eq(get(&out, e), want[e], "case %zu, element %d: %g instead of %g", i, (int)e, get(&out, e), want[e]);
+            cr_assert_eq(get(&out, e), want[e], "case %zu, element %d: %g instead of %g", i, (int)e, get(&out, e),
+                         want[e]);
         free(want);
         free(out.data);
         free(residual.data);
@@ -201,7 +204,8 @@ static void check_select(int64_t classes, int64_t places, int64_t k)
     c.in[1].limit = c.out[0].limit = classes;
     c.out[3].dim[0] = classes;
     c.depth = (double)classes;
-    c.fills = 1u << BCAM_FILL_RANDOM | 1u << BCAM_FILL_CONSTANT; /* the second asks for all ranks, and all logits are equal */
+    c.fills =
+        1u << BCAM_FILL_RANDOM | 1u << BCAM_FILL_CONSTANT; /* the second asks for all ranks, and all logits are equal */
     check_case(&c);
 }
 
