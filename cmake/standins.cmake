@@ -40,7 +40,7 @@ configure_file(${emu}/h100.json ${standins}/h100.json COPYONLY)
 function(bcam_standin_test name)
     bcam_test(${name} ${ARGN})
     set_property(TEST ${prefix}${name} APPEND PROPERTY ENVIRONMENT "LD_LIBRARY_PATH=${standins}" "BATCHCAM_PLUGIN=$<TARGET_FILE:batchcam_cuda>"
-                 "BCAM_FAKE_CONFIGS=2" "XDG_CACHE_HOME=${CMAKE_BINARY_DIR}/cache/${name}")
+                 "XDG_CACHE_HOME=${CMAKE_BINARY_DIR}/cache/${name}")
 endfunction()
 
 file(GLOB standin_tests CONFIGURE_DEPENDS ${emu}/test_fake_*.c ${emu}/test_plugin_*.c)

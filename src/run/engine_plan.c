@@ -99,6 +99,25 @@ static bcam_status resolve_layers(bcam_engine *e, const bcam_net *net, int *targ
     return BCAM_OK;
 }
 
+/* The layers again, in the net for all N photos. A hostile file may have other shapes there than the ones that room was made for. */
+static bcam_status resolve_again(bcam_engine *e, const bcam_net *net, int *targets, bcam_error *err)
+{
+    bcam_target before[BCAM_MAX_LAYERS];
+    for (int i = 0; i < e->info.layer_count; i++)
+        before[i] = e->layers[i].target;
+    bcam_status status = resolve_layers(e, net, targets, err);
+    bool same = bcam_net_get_info(net)->class_count == e->info.class_count;
+    for (int i = 0; status == BCAM_OK && i < e->info.layer_count; i++) {
+        const bcam_target *now = &e->layers[i].target;
+        same &= now->channels == before[i].channels && now->height == before[i].height && now->width == before[i].width;
+    }
+    if (status == BCAM_OK && !same)
+        status =
+            bcam_fail(err, BCAM_E_UNSUPPORTED,
+                      "the model has other shapes for %d photos than for one; run it with a batch of 1", e->info.batch);
+    return status;
+}
+
 /* One photo's plan with nothing but the backward steps of constant gradients. */
 bcam_status bcam_engine_probe(bcam_engine *e, const bcam_graph *graph, bcam_error *err)
 {
@@ -226,7 +245,7 @@ static bcam_status build_program(bcam_engine *e, bcam_net *net, bcam_error *err)
     const bcam_net_info *info = bcam_net_get_info(net);
     bcam_plan *plan = bcam_net_plan(net);
     int targets[BCAM_MAX_LAYERS];
-    bcam_status status = resolve_layers(e, net, targets, err);
+    bcam_status status = resolve_again(e, net, targets, err);
     if (status != BCAM_OK)
         return status;
     plan->k = e->chunk;

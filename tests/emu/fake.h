@@ -18,7 +18,6 @@
  *   BCAM_FAKE_DEVICES=N              how many cards there are (1)
  *   BCAM_FAKE_CARD=FILE.json         description of the card (h100.json)
  *   BCAM_FAKE_FAIL=CALL:N[:CODE]     the Nth call of that name fails; CALL@ : its work fails while running; * : any call
- *   BCAM_FAKE_CONFIGS=N              heuristics offer at most N engine configurations
  *   BCAM_FAKE_CUDNN=FILE             the real libcudnn
  *   BCAM_FAKE_REPORT=1               say on stderr at exit what is still alive
  */
