@@ -201,6 +201,7 @@ typedef struct bcam_engine_info {
     int class_count;             /* M, logits per photo */
     int classes;                 /* K, classes explained per photo */
     int layer_count, method_count;
+    int pairs; /* batches that can be under way at once: 1 on the CPU, 2 on CUDA (see bcam_engine_start) */
     int map_height, map_width;  /* of the maps of layer 0, as bcam_engine_map gives them */
     const char *device;         /* "cpu (oneDNN 2.6.3, 2 threads)" */
     bcam_activation activation; /* resolved */
@@ -240,6 +241,20 @@ typedef struct bcam_batch {
 /** Computes logits and maps of a batch. Results stay readable until the next call on this engine. Errors: E_ARGUMENT, E_CLASS, E_DEVICE. */
 BCAM_API bcam_status bcam_engine_compute(bcam_engine *engine, const bcam_batch *batch, bcam_error *err);
 
+/** The same in two halves, for devices that compute while the host does something else: two batches under way, in pairs 0 and 1 of buffers
+ *  (info.pairs of them), hide copying, and what the caller does, behind computing.
+ *
+ *      start(0)  start(1)  finish(0) read…  start(0)  finish(1) read…  start(1)  …
+ *
+ *  Start reads the batch before it returns. Batches are computed in the order in which they were started. A batch given as `input`, and one of more
+ *  than 8 classes per photo, is waited for in part. Errors: as bcam_engine_compute; E_ARGUMENT where the pair is still under way. */
+BCAM_API bcam_status bcam_engine_start(bcam_engine *engine, const bcam_batch *batch, int pair, bcam_error *err);
+/** Waits for a pair. What the calls below give is this pair's from now on, until another finish, or a start on this pair. */
+BCAM_API bcam_status bcam_engine_finish(bcam_engine *engine, int pair, bcam_error *err);
+/** A pair's own memory for a batch's pixels, (N,H,W,3), pinned for a GPU: filling it while the pair is not under way, and passing it as
+ *  bcam_batch.pixels, spares a copy. NULL where the model's input is not RGB. Owned by the engine. */
+BCAM_API uint8_t *bcam_engine_pixels(bcam_engine *engine, int pair);
+
 typedef enum bcam_map_outcome {
     BCAM_MAP_NONE = 0,
     BCAM_MAP_OK,
@@ -264,7 +279,7 @@ typedef struct bcam_map {
 BCAM_API bcam_status bcam_engine_map(const bcam_engine *engine, int layer, int method, int n, int k, bcam_map *map,
                                      bcam_error *err);
 
-/** Logits of the last batch, (count, M), owned by the engine. */
+/** Logits of the last batch, (count, M), owned by the engine; NULL before the first. */
 BCAM_API const float *bcam_engine_logits(const bcam_engine *engine);
 
 typedef enum bcam_tensor_kind {

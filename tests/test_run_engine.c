@@ -463,3 +463,31 @@ Test(run_engine, channels_last_and_first_twins)
     bcam_engine_close(&last);
     bcam_engine_close(&first);
 }
+
+/* ---- batches in two halves ---- */
+
+Test(run_engine, start_and_finish)
+{
+    bcam_error err;
+    bcam_engine *engine = fix_engine(nets[0].model, (bcam_engine_options){.device = "cpu", .batch = 2, .threads = 2});
+    bcam_engine_info info = fix_info(engine);
+    size_t item = (size_t)info.map_height * (size_t)info.map_width;
+    cr_assert_eq(info.pairs, 1, "the CPU computes one batch at a time");
+    float *input = fix_input(engine, 2, 5), *maps = malloc(item * sizeof *maps);
+    bcam_batch batch = {.count = 2, .input = input};
+    fix_compute(engine, &batch);
+    memcpy(maps, fix_map(engine, 0, 0, 1, 0).data, item * sizeof *maps);
+
+    cr_assert_eq(bcam_engine_start(engine, &batch, 0, &err), BCAM_OK, "%s", err.message);
+    cr_assert_null(bcam_engine_logits(engine)); /* the last batch's are gone, this one's not there yet */
+    cr_assert_eq(bcam_engine_start(engine, &batch, 0, &err), BCAM_E_ARGUMENT);
+    cr_assert_eq(bcam_engine_start(engine, &batch, 1, &err), BCAM_E_ARGUMENT);
+    cr_assert_eq(bcam_engine_finish(engine, -1, &err), BCAM_E_ARGUMENT);
+    cr_assert_eq(bcam_engine_finish(engine, 0, &err), BCAM_OK, "%s", err.message);
+    cr_assert_arr_eq(fix_map(engine, 0, 0, 1, 0).data, maps, item * sizeof *maps);
+    cr_assert_eq(bcam_engine_finish(engine, 0, &err), BCAM_E_ARGUMENT);
+    cr_assert_null(bcam_engine_pixels(engine, 1));
+    free(maps);
+    free(input);
+    bcam_engine_close(&engine);
+}

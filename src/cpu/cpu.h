@@ -16,7 +16,7 @@
  *
  * Host memory. host() is promised for values that are dense and stored in their own dtype, and for pixels (u8, rank 4: N,H,W,3); for any
  * other value it returns NULL and read()/write() must be used (always so for F32 values at FP64, which are stored as double). Runs are
- * synchronous, so both buffer pairs are the same memory: fill a pair after the run on the other has been read.
+ * synchronous, so there is one pair of buffers.
  */
 #ifndef BCAM_CPU_CPU_H
 #define BCAM_CPU_CPU_H

@@ -353,6 +353,7 @@ const bcam_device_api bcam_cpu_device = {
     .abi = BCAM_DEVICE_ABI,
     .name = "cpu",
     .precision = BCAM_PRECISION_FP32,
+    .pairs = 1,
     .probe = cpu_probe,
     .open = cpu_open,
     .close = cpu_close,

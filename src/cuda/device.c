@@ -186,6 +186,7 @@ const bcam_device_api bcam_cuda_device = {
     .abi = BCAM_DEVICE_ABI,
     .name = "cuda",
     .precision = BCAM_PRECISION_TF32,
+    .pairs = BCAM_CUDA_PAIRS,
     .probe = cuda_probe,
     .open = cuda_open,
     .close = cuda_close,

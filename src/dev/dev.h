@@ -261,12 +261,13 @@ typedef struct bcam_device_options {
     bcam_log log;
 } bcam_device_options;
 
-#define BCAM_DEVICE_ABI 1u
+#define BCAM_DEVICE_ABI 2u
 
 typedef struct bcam_device_api {
     unsigned abi;             /* BCAM_DEVICE_ABI */
     const char *name;         /* "cpu" */
     bcam_precision precision; /* what AUTO comes to */
+    int pairs;                /* batches that can be under way at once, 1 or 2: host memory exists so many times */
     /** Whether it can be opened here; NULL err is fine. */
     bcam_status (*probe)(bcam_error *err);
     bcam_status (*open)(const bcam_device_options *options, bcam_device **out, bcam_error *err);
@@ -277,7 +278,7 @@ typedef struct bcam_device_api {
     /** Lays out memory, copies constants, prepares every step. The plan may be closed afterwards. */
     bcam_status (*compile)(bcam_device *device, const bcam_plan *plan, bcam_program **out, bcam_error *err);
     void (*destroy)(bcam_program **program);
-    /** Host memory of an INPUT or OUTPUT, dense and row-major in its dtype (pixels: N,H,W,3), of buffer pair 0 or 1. */
+    /** Host memory of an INPUT or OUTPUT, dense and row-major in its dtype (pixels: N,H,W,3), of a buffer pair (0 … pairs-1). */
     void *(*host)(bcam_program *program, int value, int pair);
     /** Starts segments (BCAM_SEGMENT_BIT, in order) on a pair; wait returns when its outputs can be read, and reports what went wrong. */
     bcam_status (*run)(bcam_program *program, unsigned segments, int pair, bcam_error *err);

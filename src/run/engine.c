@@ -78,38 +78,61 @@ static bcam_status open_device(bcam_engine *e, bcam_error *err)
     return status;
 }
 
-/* ---- results that outlive one of several runs ---- */
+/* ---- where results lie ---- */
 
-static void *copies(bcam_engine *e, int64_t item, size_t size)
+/* Of a value of K times N items: the device's own memory or, where only a chunk of the K is there at a time, a copy for all. NULL for no value. */
+static void *results_of(bcam_engine *e, int pair, int value, int64_t item, size_t size, bool *fits)
 {
-    return bcam_pool_alloc(&e->pool, (size_t)(e->info.classes * (int64_t)e->info.batch * item), size);
+    if (value < 0)
+        return NULL;
+    void *found = e->chunks == 1
+                      ? e->api->host(e->program, value, pair)
+                      : bcam_pool_alloc(&e->pool, (size_t)(e->info.classes * (int64_t)e->info.batch * item), size);
+    *fits &= found != NULL;
+    return found;
 }
 
-static bcam_status make_copies(bcam_engine *e, bcam_error *err)
+static bool place_found(bcam_engine *e, int pair, int layer, int method)
+{
+    const bcam_target *target = &e->layers[layer].target;
+    const bcam_cam_maps *value = &e->layers[layer].maps[method];
+    int64_t input_area = (int64_t)e->info.height * e->info.width, area = (int64_t)target->height * target->width;
+    int64_t given = e->options.map_size == BCAM_SIZE_INPUT ? input_area : area;
+    bool fits = true;
+    *bcam_engine_find(e, pair, layer, method) = (bcam_engine_found){
+        .given = results_of(e, pair, value->given, given, bcam_dtype_bytes(e->options.map_dtype), &fits),
+        .range = results_of(e, pair, value->range, 2, sizeof(float), &fits),
+        .picture = results_of(e, pair, value->picture, input_area, sizeof(float), &fits),
+        .raw = results_of(e, pair, value->raw, area, sizeof(float), &fits),
+        .weights = results_of(e, pair, value->weights, target->channels, sizeof(float), &fits)};
+    return fits;
+}
+
+static bool place_pair(bcam_engine *e, int pair)
+{
+    bcam_engine_pair *on = &e->pair[pair];
+    bool fits = true;
+    on->ids = results_of(e, pair, e->selection.ids, 1, sizeof *on->ids, &fits);
+    on->logit = results_of(e, pair, e->selection.logit, 1, sizeof *on->logit, &fits);
+    on->probability = results_of(e, pair, e->selection.probability, 1, sizeof *on->probability, &fits);
+    on->nan = bcam_pool_alloc(&e->pool, (size_t)e->info.batch, sizeof *on->nan);
+    on->found = bcam_pool_alloc(&e->pool, (size_t)(e->info.layer_count * e->info.method_count), sizeof *on->found);
+    fits &= on->nan && on->found;
+    for (int i = 0; fits && i < e->info.layer_count * e->info.method_count; i++)
+        fits = place_found(e, pair, i / e->info.method_count, i % e->info.method_count);
+    return fits;
+}
+
+static bcam_status place_results(bcam_engine *e, bcam_error *err)
 {
     int64_t input_area = (int64_t)e->info.height * e->info.width;
-    bool fits = true;
-    for (int i = 0; i < e->info.layer_count; i++)
-        for (int m = 0; m < e->info.method_count; m++) {
-            bcam_engine_layer *layer = &e->layers[i];
-            bcam_engine_maps *maps = &layer->maps[m];
-            int64_t area = (int64_t)layer->target.height * layer->target.width;
-            int64_t given = e->options.map_size == BCAM_SIZE_INPUT ? input_area : area;
-            maps->given = copies(e, given, bcam_dtype_bytes(e->options.map_dtype));
-            maps->range = copies(e, 2, sizeof(float));
-            maps->raw = copies(e, area, sizeof(float));
-            maps->picture = e->pictures ? copies(e, input_area, sizeof(float)) : NULL;
-            maps->weights = maps->value.weights >= 0 ? copies(e, layer->target.channels, sizeof(float)) : NULL;
-            fits &= maps->given && maps->range && maps->raw && (maps->picture || !e->pictures) &&
-                    (maps->weights || maps->value.weights < 0);
-        }
-    e->ids = copies(e, 1, sizeof *e->ids);
-    e->logit = copies(e, 1, sizeof *e->logit);
-    e->probability = copies(e, 1, sizeof *e->probability);
     e->staging =
         bcam_pool_alloc(&e->pool, (size_t)(e->info.batch * (int64_t)e->info.channels * input_area), sizeof *e->staging);
-    e->nan = bcam_pool_alloc(&e->pool, (size_t)e->info.batch, sizeof *e->nan);
-    fits &= e->ids && e->logit && e->probability && e->staging && e->nan;
+    bool fits = e->staging;
+    e->info.pairs = e->api->pairs;
+    e->shown = e->last = -1;
+    for (int pair = 0; fits && pair < e->info.pairs; pair++)
+        fits = place_pair(e, pair);
     return fits ? BCAM_OK
                 : bcam_fail(err, BCAM_E_MEMORY,
                             "out of memory for the maps of %d photos and %d classes; take a smaller batch",
@@ -148,7 +171,7 @@ bcam_status bcam_engine_make(const char *model, const bcam_engine_options *optio
     if (status == BCAM_OK)
         status = bcam_engine_build(e, graph, err);
     if (status == BCAM_OK)
-        status = make_copies(e, err);
+        status = place_results(e, err);
     bcam_onnx_close(&graph);
     bool native = e->options.map_size == BCAM_SIZE_NATIVE && e->layers;
     e->info.map_height = native ? e->layers[0].target.height : e->info.height;

@@ -6,24 +6,40 @@
 #include "net/net.h"
 #include "run/run.h"
 
-enum { BCAM_MAX_LAYERS = 16, BCAM_MAX_METHODS = 8, BCAM_CHUNK = 8 /* classes computed in one backward run */ };
+enum {
+    BCAM_MAX_LAYERS = 16,
+    BCAM_MAX_PAIRS = 2,
+    BCAM_MAX_METHODS = 8,
+    BCAM_CHUNK = 8 /* classes computed in one backward run */
+};
 
-/** One layer and method: its values in the program, and, where the classes are computed in several runs, what the runs gave, k slowest. */
-typedef struct bcam_engine_maps {
-    bcam_cam_maps value;
+/** What a batch gave for one layer and method, k slowest: the device's own host memory or, where the classes are computed in several runs, a copy
+ *  that the runs are gathered into. */
+typedef struct bcam_engine_found {
     void *given;    /* (K,N,height,width) */
     float *range;   /* (K,N,2) */
     float *picture; /* (K,N,H,W) or NULL */
     float *raw;     /* (K,N,h,w) */
     float *weights; /* (K,N,C) or NULL */
-} bcam_engine_maps;
+} bcam_engine_found;
+
+/** A batch on its way: what was started on one of the device's buffer pairs, and what came of it. */
+typedef struct bcam_engine_pair {
+    bool under_way;
+    int count;                /* photos of the batch; 0: none yet */
+    bool *nan;                /* (N): the photo's input holds NaN */
+    int32_t *ids;             /* (K,N) */
+    float *logit;             /* (K,N) */
+    float *probability;       /* (K,N) */
+    bcam_engine_found *found; /* layers x methods */
+} bcam_engine_pair;
 
 typedef struct bcam_engine_layer {
     bcam_target target;
-    bool constant;  /* its gradient does not depend on the photo */
-    float *weights; /* then (M,C); else NULL */
-    int gradient;   /* value in the program, or -1 */
-    bcam_engine_maps maps[BCAM_MAX_METHODS];
+    bool constant;                        /* its gradient does not depend on the photo */
+    float *weights;                       /* then (M,C); else NULL */
+    int gradient;                         /* value in the program, or -1 */
+    bcam_cam_maps maps[BCAM_MAX_METHODS]; /* values in the program */
 } bcam_engine_layer;
 
 struct bcam_engine {
@@ -44,16 +60,20 @@ struct bcam_engine {
     bcam_selection selection;
     int chunk, chunks; /* K of one run, and how many runs make K */
 
-    float *staging; /* (N,C,H,W): an input given as numbers */
-    int32_t *ids;   /* (K,N) */
-    float *logit, *probability;
-    int count; /* photos of the last batch; 0: none yet */
-    bool *nan; /* (N): the photo's input holds NaN */
+    float *staging;                        /* (N,C,H,W): an input given as numbers */
+    bcam_engine_pair pair[BCAM_MAX_PAIRS]; /* info.pairs of them */
+    int shown, last; /* the pair that results are read from, and the last that was started; -1: none */
     struct bcam_step_name {
         const char *name, *verb;
     } * steps;
     size_t step_count;
 };
+
+/** What a pair's batch gave for a layer and method. */
+static inline bcam_engine_found *bcam_engine_find(const bcam_engine *e, int pair, int layer, int method)
+{
+    return &e->pair[pair].found[layer * e->info.method_count + method];
+}
 
 /** The first half of it: resolves layers, finds constant gradients and their weights. Needs options, layers, api and device. */
 bcam_status bcam_engine_probe(bcam_engine *engine, const bcam_graph *graph, bcam_error *err);

@@ -219,7 +219,7 @@ static bcam_status plan_maps(bcam_engine *e, bcam_plan *plan, bcam_error *err)
         plan->values[layer->target.value].role = BCAM_ROLE_OUTPUT;
         for (int m = 0; m < e->info.method_count; m++) {
             bcam_status status =
-                bcam_cam_map(plan, e->methods[m], &source, &e->selection, &output, &layer->maps[m].value, err);
+                bcam_cam_map(plan, e->methods[m], &source, &e->selection, &output, &layer->maps[m], err);
             if (status != BCAM_OK)
                 return status;
         }

@@ -20,8 +20,6 @@ bcam_status bcam_engine_make(const char *model, const bcam_engine_options *optio
 /** The (H,W) float32 map for pictures; indices as of bcam_engine_map. */
 const float *bcam_engine_picture(const bcam_engine *engine, int layer, int method, int n, int k);
 const bcam_recipe *bcam_engine_recipe(const bcam_engine *engine);
-/** Host memory for the batch's pixels, (N,H,W,3): filling it in place and passing it as bcam_batch.pixels spares a copy. */
-uint8_t *bcam_engine_pixels(bcam_engine *engine);
 const char *bcam_engine_method(const bcam_engine *engine, int method);
 const char *bcam_engine_precision(const bcam_engine *engine); /* as computed: "fp32", "tf32", … */
 size_t bcam_engine_bytes(const bcam_engine *engine);          /* memory held by the device */

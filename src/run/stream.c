@@ -93,7 +93,7 @@ static void decode(const stream *s, photo_slot *slot, bcam_photo *photo, uint8_t
 /* Every photo is decoded into its own place; good ones then move up, so that the batch has no holes. Returns how many there are. */
 static int decode_batch(stream *s)
 {
-    uint8_t *pixels = bcam_engine_pixels(s->job->engine);
+    uint8_t *pixels = bcam_engine_pixels(s->job->engine, 0);
     size_t item = (size_t)s->job->info.height * (size_t)s->job->info.width * 3;
     int k = s->job->info.classes, count = 0;
 #pragma omp parallel for schedule(dynamic) num_threads(s->threads)
@@ -214,7 +214,7 @@ static bcam_status write_slot(stream *s, const photo_slot *slot, bcam_error *err
         item.maps = s->maps;
         item.map_count = collect_maps(s, slot->at);
         item.pixels =
-            bcam_engine_pixels(job->engine) + (size_t)slot->at * (size_t)job->info.height * (size_t)job->info.width * 3;
+            bcam_engine_pixels(job->engine, 0) + (size_t)slot->at * (size_t)job->info.height * (size_t)job->info.width * 3;
         if (slot->label >= 0 && item.prediction_count) {
             job->labelled++;
             job->correct += predictions[0].class_id == slot->label;
@@ -236,7 +236,7 @@ static bcam_status one_batch(stream *s, bcam_error *err)
     double t1 = bcam_clock_seconds();
     bcam_status status = BCAM_OK;
     if (count) {
-        bcam_batch batch = {.count = count, .pixels = bcam_engine_pixels(job->engine), .classes = s->classes};
+        bcam_batch batch = {.count = count, .pixels = bcam_engine_pixels(job->engine, 0), .classes = s->classes};
         status = bcam_engine_compute(job->engine, &batch, err);
         if (status == BCAM_OK && !job->summary.ok)
             status = bcam_job_self_check(job, err);

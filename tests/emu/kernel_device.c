@@ -294,6 +294,7 @@ static const char *device_algorithm(const bcam_program *p, size_t step)
 const bcam_device_api kernel_device = {
     .abi = BCAM_DEVICE_ABI,
     .name = "kernels",
+    .pairs = 1,
     .probe = device_probe,
     .open = device_open,
     .close = device_close,
