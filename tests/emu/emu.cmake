@@ -4,6 +4,7 @@
 #   emu_races        every kernel under the race detector (needs no build of its own: only the kernels are instrumented)
 #   emu_planted_*    faults planted into a kernel that must be found
 #   emu_registers    what nvcc makes of the kernels for real cards: registers, spills
+#   emu_sass         the machine code for an H100: widths of loads and stores, local memory
 set(emu ${CMAKE_CURRENT_LIST_DIR})
 enable_language(CXX)
 
@@ -94,3 +95,8 @@ foreach(kind RANGE 8)
 endforeach()
 
 bcam_test(emu_registers COMMAND ${emu}/check_registers.sh ${CMAKE_SOURCE_DIR} "$<IF:$<BOOL:${BCAM_NVCC}>,${BCAM_NVCC},nvcc>" ${CMAKE_BINARY_DIR})
+# The machine code itself, where there is a disassembler: cuobjdump of the toolkit, or of PyPI's nvidia-cuda-cuobjdump beside nvidia-cuda-nvdisasm.
+find_program(BCAM_CUOBJDUMP cuobjdump HINTS ${cuda_hints} PATH_SUFFIXES bin)
+mark_as_advanced(BCAM_CUOBJDUMP)
+bcam_test(emu_sass COMMAND ${emu}/sass.sh ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR} "$<IF:$<BOOL:${BCAM_NVCC}>,${BCAM_NVCC},nvcc>"
+    "$<IF:$<BOOL:${BCAM_CUOBJDUMP}>,${BCAM_CUOBJDUMP},cuobjdump>")
