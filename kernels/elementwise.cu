@@ -2,7 +2,7 @@
  * take.
  *
  *   unary       y = f(x)                                      reads x, writes y
- *   unary_bwd   dx = dy f'(v), v being x or y or nothing      reads dy and v, writes dx
+ *   unary_bwd   dx = (dy + dy2) f'(v)                         reads dy, dy2 (or not) and v (x, y or nothing), writes dx
  *   affine      y = act(x scale[c] + shift[c] + residual)     reads x (and the residual), writes y; scale and shift
  *               stay in the cache
  *   binary      y = act(a op b), broadcasting                 reads a and b, writes y
@@ -22,6 +22,13 @@ __device__ __forceinline__ float clip(float x, float low, float high)
     return t > high ? high : t;
 }
 
+/* s + x s (1 - s), s the sigmoid. */
+__device__ __forceinline__ float silu_slope(float x)
+{
+    const float s = 1 / (1 + expf(-x));
+    return s * (1 + x * (1 - s));
+}
+
 /* clang-format off */
 /* KIND(NAME, f, df)   f: of x, with a and b for alpha and beta. df: dx from dy and v. Edges and NaN as in PyTorch: a
  * derivative that is 0 gives 0 for any dy, a comparison with NaN is false. */
@@ -33,6 +40,7 @@ __device__ __forceinline__ float clip(float x, float low, float high)
     KIND(SIGMOID, 1 / (1 + expf(-x)), dy * (1 - v) * v)                                                                \
     KIND(HARD_SIGMOID, clip(a * x + b, 0, 1), v > 0 && v < 1 ? a * dy : 0)                                             \
     KIND(HARD_SWISH, x * clip(x + 3, 0, 6) / 6, v <= -3 ? 0 : v < 3 ? dy * (v / 3 + 0.5f) : dy)                        \
+    KIND(SILU, x / (1 + expf(-x)), dy * silu_slope(v))                                                                 \
     KIND(TANH, tanhf(x), dy * (1 - v * v))                                                                             \
     KIND(ELU, x <= 0 ? a * expm1f(x) : x, v <= 0 ? dy * a * expf(v) : dy)                                              \
     KIND(SOFTPLUS, (x > 0 ? x : 0) + log1pf(expf(-fabsf(x))), dy / (1 + expf(-v)))                                     \
@@ -142,20 +150,23 @@ template <typename T, int V> __global__ void BCAM_BOUNDS unary(UnaryArgs a)
 }
 
 struct UnaryBwdArgs {
-    Box<3> box; /* dx, dy, v */
+    Box<4> box; /* dx, dy, v, dy2 */
     void *dx;
-    const void *dy, *v;
+    const void *dy, *v, *dy2;
     bcam_unary_attr attr;
 };
 
 template <typename T, int V> __global__ void BCAM_BOUNDS unary_bwd(UnaryBwdArgs a)
 {
     for (int64_t i = first_of_grid(); i < a.box.count; i += stride_of_grid()) {
-        int64_t at[3];
+        int64_t at[4];
         a.box.locate(i, at);
         const Raw<T, V> dy = load_raw<T, V>(static_cast<const T *>(a.dy) + at[1]);
         const Raw<T, V> v = a.v ? load_raw<T, V>(static_cast<const T *>(a.v) + at[2]) : dy;
+        const Raw<T, V> dy2 = a.dy2 ? load_raw<T, V>(static_cast<const T *>(a.dy2) + at[3]) : dy;
         Floats<V> pack = unpack(dy);
+        if (a.dy2)
+            pack = combine(pack, unpack(dy2), BCAM_BINARY_ADD);
         differentiate(pack, unpack(v), a.attr);
         store<T, V>(static_cast<T *>(a.dx) + at[0], pack);
     }
@@ -291,9 +302,9 @@ extern "C" cudaError_t bcam_kernel_UNARY(const bcam_kernel_call *call, cudaStrea
 extern "C" cudaError_t bcam_kernel_UNARY_BWD(const bcam_kernel_call *call, cudaStream_t stream)
 {
     const bcam_unary_attr *attr = &call->step->u.unary;
-    const bcam_tensor *dy = &call->in[0], *v = &call->in[1], *dx = &call->out[0];
-    const View views[3] = {view_of(dx), view_of(dy), view_of(v)};
-    UnaryBwdArgs args = {box_of(dx->rank, dx->dim, views), dx->data, dy->data, v->data, *attr};
+    const bcam_tensor *dy = &call->in[0], *v = &call->in[1], *dy2 = &call->in[2], *dx = &call->out[0];
+    const View views[4] = {view_of(dx), view_of(dy), view_of(v), view_of(dy2)};
+    UnaryBwdArgs args = {box_of(dx->rank, dx->dim, views), dx->data, dy->data, v->data, dy2->data, *attr};
     return by_type(dx->dtype, [&](auto type) {
         using T = typename decltype(type)::type;
         bool pack = packs(args.box, views, wide<T>);

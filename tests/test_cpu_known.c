@@ -480,6 +480,7 @@ Test(cpu_known, functions)
                    ROW(0, 0, 0.25, 0, 0, 0));
     check_function((bcam_unary_attr){BCAM_UNARY_HARD_SWISH, 0, 0}, 6, x, ROW(0, 0, 0, 5 / 3., 3, NAN),
                    ROW(0, 0, 0.5, 7 / 6., 1, 1));
+    check_function((bcam_unary_attr){BCAM_UNARY_SILU, 0, 0}, 3, ROW(-800, 0, 800), ROW(0, 0, 800), ROW(0, 0.5, 1));
     check_function((bcam_unary_attr){BCAM_UNARY_ELU, 2, 0}, 5, x, ROW(2 * expm1(-4), 2 * expm1(-3), 0, 2, 3),
                    ROW(2 * exp(-4), 2 * exp(-3), 2, 1, 1));
     check_function((bcam_unary_attr){BCAM_UNARY_ABS, 0, 0}, 6, x, ROW(4, 3, 0, 2, 3, NAN), ROW(-1, -1, 0, 1, 1, 0));

@@ -73,6 +73,12 @@ static bool is_written(const bcam_check_case *c, int64_t index)
 
 /* ---- comparing with the reference ---- */
 
+/* What UNARY_BWD adds to its first operand. */
+static double second_gradient(const check *k, int64_t i)
+{
+    return k->c->verb == BCAM_VERB_UNARY_BWD && k->c->in[2].present ? k->a.in[2][i] : 0;
+}
+
 /* For float32. */
 static double allowed_fine(const check *k, int out, int64_t i, double a)
 {
@@ -88,7 +94,7 @@ static double allowed_fine(const check *k, int out, int64_t i, double a)
     case BCAM_RULE_VALUE:
         return 16 * EPSILON * fabs(a) + FLOOR;
     case BCAM_RULE_LOCAL:
-        return 16 * EPSILON * (fabs(a) + fabs(k->a.in[0][i])) + FLOOR;
+        return 16 * EPSILON * (fabs(a) + fabs(k->a.in[0][i]) + fabs(second_gradient(k, i))) + FLOOR;
     case BCAM_RULE_SUM:
         return EPSILON * (8 * fabs(a) + (8 + 2 * sqrt(k->c->depth)) * fabs(k->scale[out][i])) + FLOOR;
     case BCAM_RULE_FIRST:

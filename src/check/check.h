@@ -57,7 +57,7 @@ typedef struct bcam_check_operand {
 typedef enum bcam_check_rule {
     BCAM_RULE_EXACT, /* equal */
     BCAM_RULE_VALUE, /* 16 e |a| */
-    BCAM_RULE_LOCAL, /* 16 e (|a| + |first operand, same element|): functions that cancel near a zero */
+    BCAM_RULE_LOCAL, /* 16 e (|a| + |first operand, same element|): functions that cancel near a zero; of UNARY_BWD both gradients */
     /* e (8 |a| + (8 + 2 sqrt(n)) S): S is the sum of the terms' magnitudes, found by running the reference on magnitudes.
        Sharper than a multiple of the largest |a|, and fair where terms cancel. */
     BCAM_RULE_SUM,

@@ -53,6 +53,7 @@ typedef enum bcam_unary_kind {                      /* f(x), alpha, beta */
                                BCAM_UNARY_SIGMOID,
                                BCAM_UNARY_HARD_SIGMOID, /* min(max(alpha x + beta, 0), 1) */
                                BCAM_UNARY_HARD_SWISH,   /* x min(max(x/6 + 1/2, 0), 1) */
+                               BCAM_UNARY_SILU,         /* x / (1 + e^-x) */
                                BCAM_UNARY_TANH,
                                BCAM_UNARY_ELU,      /* x < 0 ? alpha (e^x - 1) : x */
                                BCAM_UNARY_SOFTPLUS, /* log(1 + e^x) */
