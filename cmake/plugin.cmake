@@ -89,7 +89,7 @@ foreach(source ${kernel_sources})
     add_custom_command(
         OUTPUT ${object}
         COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/kernels
-        COMMAND ${BCAM_NVCC} -std=c++17 -O3 ${nvcc_codes} -Xcompiler=-fPIC,-fvisibility=hidden,-Wall -cudart=shared -MD -MF ${object}.d
+        COMMAND ${CMAKE_SOURCE_DIR}/cmake/nvcc.sh ${CMAKE_BINARY_DIR}/kernels/${name}.ptxas ${BCAM_NVCC} -std=c++17 -O3 ${nvcc_codes} -Xcompiler=-fPIC,-fvisibility=hidden,-Wall -cudart=shared -MD -MF ${object}.d
                 -I${CMAKE_SOURCE_DIR}/include -I${CMAKE_SOURCE_DIR}/src -I${CMAKE_SOURCE_DIR}/kernels -I${BCAM_CUDART_INCLUDE} -c ${source} -o ${object}
         DEPENDS ${source}
         DEPFILE ${object}.d
