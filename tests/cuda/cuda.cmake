@@ -16,7 +16,9 @@ endforeach()
 add_executable(cuda_plans ${CMAKE_CURRENT_SOURCE_DIR}/cuda/plans.c ${cuda_objects})
 target_link_libraries(cuda_plans PRIVATE bcam_run bcam_cuda_headers ${cuda_libraries} PkgConfig::CJSON)
 set_target_properties(cuda_plans PROPERTIES BUILD_RPATH "${cuda_rpath}")
-bcam_test(cuda_plans COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/cuda/plans.sh $<TARGET_FILE:cuda_plans> ${CMAKE_BINARY_DIR}/no_device)
+if(NOT BCAM_SANITIZE) # cuDNN and its compiler give back nothing of what their plans took; the plug-in on stand-ins is run under the sanitizers
+    bcam_test(cuda_plans COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/cuda/plans.sh $<TARGET_FILE:cuda_plans> ${CMAKE_BINARY_DIR}/no_device)
+endif()
 
 # What gpu-check.sh runs on a card. The golden networks are a test here, too: skipped where there is no card (ctest -L gpu).
 add_executable(test_cuda_card ${CMAKE_CURRENT_SOURCE_DIR}/cuda/test_card.c)
