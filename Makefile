@@ -1,5 +1,5 @@
 # Short names for what is done most; CMake does the work. On a new Debian 12, `make demo` and `make test` install what they need.
-.PHONY: all build setup demo test bless install format lint clean help
+.PHONY: all build setup demo test bless plans gpu-bundle install format lint clean help
 
 all: build
 
@@ -24,6 +24,16 @@ bless:
 	@cmake --build --preset ci --target batchcam_command
 	@tests/cli/run.sh build/test/batchcam --bless
 
+# What cuDNN plans for classifiers at full width, on cards that are described and not there: bench/results/plans.
+plans:
+	@scripts/setup.sh build test
+	@scripts/plans.sh
+
+# One archive that proves and measures the CUDA device on another machine, with a card: docs/gpu.md.
+gpu-bundle:
+	@scripts/setup.sh build test
+	@scripts/gpu-bundle.sh
+
 # PREFIX=/usr make install; DESTDIR is honoured
 install: build
 	@cmake --install build $(if $(PREFIX),--prefix $(PREFIX))
@@ -44,6 +54,8 @@ help:
 	@echo 'make demo     explain the photos in data/ and say where the pictures are'
 	@echo 'make test     build and run every test, plain and under the sanitizers'
 	@echo 'make bless    write what the command says now into tests/cli/*.expected'
+	@echo 'make plans    write tables of what cuDNN plans for big models, without a card, to bench/results/plans'
+	@echo 'make gpu-bundle  one archive in build/ to prove and measure the CUDA device on a machine with a card'
 	@echo 'make install  install (PREFIX=..., DESTDIR=...)'
 	@echo 'make format   format the sources in place; make lint: check them'
 	@echo 'make clean    remove build/'

@@ -1,7 +1,7 @@
 # The CUDA plug-in, libbatchcam_cuda.so. Needs the CUDA toolkit (12 or newer) with nvcc, cuBLAS, and cuDNN (9 or newer). They are looked for in
 #   BCAM_CUDA_ROOT, CUDAToolkit_ROOT, $CUDA_PATH     a toolkit, or the `nvidia` folder of NVIDIA's PyPI packages
 #   /usr/local/cuda, /usr                            NVIDIA's installers, distributions
-# Without them there is one line of notice, and everything else builds.
+# Without them there is one line of notice, and everything else builds; with BCAM_CUDA=ON it is an error.
 set(BCAM_CUDA_ROOT "" CACHE PATH "CUDA toolkit, or site-packages/nvidia of the PyPI packages")
 set(BCAM_CUDA_ARCHITECTURES "75;80;86;89;90;100;120" CACHE STRING "Compute capabilities that the own kernels are compiled for; the last also as PTX")
 
@@ -25,6 +25,20 @@ find_library(BCAM_CUDART_LIBRARY NAMES cudart libcudart.so.13 libcudart.so.12 NA
 find_library(BCAM_CUBLAS_LIBRARY NAMES cublas libcublas.so.13 libcublas.so.12 NAMES_PER_DIR HINTS ${cuda_hints} PATH_SUFFIXES ${lib_suffixes})
 find_library(BCAM_CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 NAMES_PER_DIR HINTS ${cuda_hints} PATH_SUFFIXES ${lib_suffixes})
 
+# bcam_cuda_version(OUT FILE "regular expression for the number behind #define")
+function(bcam_cuda_version out file define)
+    set(${out} 0 PARENT_SCOPE)
+    if(EXISTS ${file})
+        file(STRINGS ${file} line REGEX "#define +${define} +[0-9]+" LIMIT_COUNT 1)
+        if(line MATCHES "([0-9]+)[ \t]*$")
+            set(${out} ${CMAKE_MATCH_1} PARENT_SCOPE)
+        endif()
+    endif()
+endfunction()
+bcam_cuda_version(cudart_version ${BCAM_CUDART_INCLUDE}/cuda_runtime_api.h CUDART_VERSION)
+bcam_cuda_version(cudnn_major ${BCAM_CUDNN_INCLUDE}/cudnn_version.h CUDNN_MAJOR)
+math(EXPR cuda_major "${cudart_version} / 1000")
+
 set(missing "")
 foreach(part NVCC CUDART_INCLUDE CUBLAS_INCLUDE CUDNN_INCLUDE CUDART_LIBRARY CUBLAS_LIBRARY CUDNN_LIBRARY)
     mark_as_advanced(BCAM_${part})
@@ -32,10 +46,24 @@ foreach(part NVCC CUDART_INCLUDE CUBLAS_INCLUDE CUDNN_INCLUDE CUDART_LIBRARY CUB
         list(APPEND missing BCAM_${part})
     endif()
 endforeach()
+if(BCAM_CUDART_INCLUDE AND cuda_major LESS 12)
+    list(APPEND missing "a toolkit of CUDA 12 or newer (this is ${cuda_major})")
+endif()
+if(BCAM_CUDNN_INCLUDE AND cudnn_major LESS 9)
+    list(APPEND missing "cuDNN 9 or newer (this is ${cudnn_major})")
+endif()
+include(CheckLanguage)
+check_language(CXX) # nvcc wants one
+if(NOT CMAKE_CXX_COMPILER)
+    list(APPEND missing "a C++ compiler")
+endif()
 if(missing)
     list(JOIN missing ", " missing)
-    message(STATUS "CUDA: not built, for these were not found: ${missing} (see docs/gpu.md)")
-    return()
+    if(BCAM_CUDA STREQUAL AUTO)
+        message(STATUS "CUDA: the plug-in is not built, for these were not found: ${missing} (see docs/gpu.md)")
+        return()
+    endif()
+    message(FATAL_ERROR "CUDA: -DBCAM_CUDA=${BCAM_CUDA} asks for the plug-in, and these were not found: ${missing} (see docs/gpu.md)")
 endif()
 
 # How kernels and host code are compiled, also for the tests that run them elsewhere.
@@ -61,7 +89,7 @@ foreach(source ${kernel_sources})
     add_custom_command(
         OUTPUT ${object}
         COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/kernels
-        COMMAND ${BCAM_NVCC} -std=c++17 -O3 ${nvcc_codes} -Xcompiler=-fPIC,-fvisibility=hidden,-Wall -cudart=shared -MD -MF ${object}.d
+        COMMAND ${CMAKE_SOURCE_DIR}/cmake/nvcc.sh ${CMAKE_BINARY_DIR}/kernels/${name}.ptxas ${BCAM_NVCC} -std=c++17 -O3 ${nvcc_codes} -Xcompiler=-fPIC,-fvisibility=hidden,-Wall -cudart=shared -MD -MF ${object}.d
                 -I${CMAKE_SOURCE_DIR}/include -I${CMAKE_SOURCE_DIR}/src -I${CMAKE_SOURCE_DIR}/kernels -I${BCAM_CUDART_INCLUDE} -c ${source} -o ${object}
         DEPENDS ${source}
         DEPFILE ${object}.d

@@ -5,11 +5,11 @@
 set(emu ${CMAKE_SOURCE_DIR}/tests/emu)
 set(standins ${CMAKE_BINARY_DIR}/standins)
 
-# The names that this toolkit's libraries go by.
-file(STRINGS ${BCAM_CUDART_INCLUDE}/cuda_runtime_api.h cudart_version REGEX "#define CUDART_VERSION ")
-string(REGEX REPLACE ".*CUDART_VERSION +([0-9]+)[0-9][0-9][0-9].*" "\\1" cuda_major "${cudart_version}")
+# Libraries go by the names of this toolkit (cuda_major).
 get_filename_component(real_cudnn ${BCAM_CUDNN_LIBRARY} DIRECTORY)
 set(real_cudnn ${real_cudnn}/libcudnn.so.9)
+get_filename_component(real_nvrtc ${BCAM_CUDART_LIBRARY} DIRECTORY)
+set(real_nvrtc ${real_nvrtc}/libnvrtc.so.${cuda_major})
 
 # bcam_standin(NAME FILE "exported patterns" SOURCES … LIBS …)
 function(bcam_standin name file exports)
@@ -18,7 +18,7 @@ function(bcam_standin name file exports)
     file(WRITE ${standins}/${file}.map "${file} {\n    global: ${exports};\n    local: *;\n};\n")
     target_link_libraries(${name} PRIVATE bcam_compile ${ARG_LIBS})
     target_compile_options(${name} PRIVATE -fvisibility=default $<$<COMPILE_LANGUAGE:C>:-O3>)
-    target_compile_definitions(${name} PRIVATE BCAM_REAL_CUDNN="${real_cudnn}")
+    target_compile_definitions(${name} PRIVATE BCAM_REAL_CUDNN="${real_cudnn}" BCAM_NVRTC="${real_nvrtc}")
     target_include_directories(${name} PRIVATE ${emu})
     target_include_directories(${name} SYSTEM PRIVATE ${BCAM_CUDART_INCLUDE} ${BCAM_CUBLAS_INCLUDE} ${BCAM_CUDNN_INCLUDE})
     target_link_options(${name} PRIVATE -Wl,-soname,${file} -Wl,--version-script=${standins}/${file}.map)
@@ -40,8 +40,12 @@ configure_file(${emu}/h100.json ${standins}/h100.json COPYONLY)
 function(bcam_standin_test name)
     bcam_test(${name} ${ARGN})
     set_property(TEST ${prefix}${name} APPEND PROPERTY ENVIRONMENT "LD_LIBRARY_PATH=${standins}" "BATCHCAM_PLUGIN=$<TARGET_FILE:batchcam_cuda>"
-                 "XDG_CACHE_HOME=${CMAKE_BINARY_DIR}/cache/${name}")
+                 "XDG_CACHE_HOME=${CMAKE_BINARY_DIR}/cache/${name}"
+                 "LSAN_OPTIONS=suppressions=${emu}/leaks.supp:print_suppressions=0")
 endfunction()
+
+# The test of the device's interface that needs a card (tests/cuda), as it was built for one.
+bcam_standin_test(test_cuda_pairs_on_standins COMMAND ${CMAKE_SOURCE_DIR}/tests/criterion.sh $<TARGET_FILE:test_cuda_pairs>)
 
 file(GLOB standin_tests CONFIGURE_DEPENDS ${emu}/test_fake_*.c ${emu}/test_plugin_*.c)
 foreach(source ${standin_tests})

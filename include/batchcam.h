@@ -358,10 +358,10 @@ typedef struct bcam_selftest_row {
 
 typedef void (*bcam_selftest_fn)(void *data, const bcam_selftest_row *row);
 
-/** Runs every verb's case table on `device` (NULL: "auto") against the plain C reference, a row a verb. `seed` 0: from the clock; the seed
- *  used is returned in *seed. Returns E_DEVICE where a case failed. */
-BCAM_API bcam_status bcam_selftest(const char *device, uint64_t *seed, bcam_selftest_fn row, void *data,
-                                   bcam_error *err);
+/** Runs every verb's case table on `device` (NULL: "auto") against the plain C reference, a row a verb. `precision`: as the device is opened, AUTO
+ *  for fp32; what is allowed follows it. `seed` 0: from the clock; the seed used is returned in *seed. Returns E_DEVICE where a case failed. */
+BCAM_API bcam_status bcam_selftest(const char *device, bcam_precision precision, uint64_t *seed, bcam_selftest_fn row,
+                                   void *data, bcam_error *err);
 
 #ifdef __cplusplus
 }

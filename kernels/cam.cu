@@ -1,15 +1,15 @@
-/* cam.cu - CAM and UPSAMPLE: from activations and gradients to maps, for the whole batch and all classes, one launch each.
+/* cam.cu - CAM: from activations and gradients to maps, for the whole batch and all classes of a layer in one launch.
  *
- *   cam        one block a photo and class. Pooled: w[c] = mean of g over the map, kept in shared memory; then sum over c of w[c] A. Elementwise:
- *              sum over c of g A. Constant: w[c] from a table, g is not there. Then the range of the map and ReLU.
- *              Reads A and g once (pooled, elementwise) or A alone (constant), writes the map, two numbers and, if wanted, the weights:
- *              (2 C h w) sizeof(T) + 4 h w bytes a photo and class; nothing in between goes to device memory.
- *   upsample   a thread makes 16 bytes of one output row by bilinear interpolation with half-pixel centres, clamped at the edges, and casts them.
- *              Reads the map from the cache, writes the output once.
+ *   cam   one block a photo and class. Pooled: w[c] = mean of g over the map, kept in shared memory; then the sum over
+ *         c of w[c] A. Elementwise: the sum over c of g A. Constant: w[c] from a table, g is not there. Then the range
+ *         of the map and ReLU. Reads A and g once (pooled, elementwise) or A alone (constant), writes the map, two
+ *         numbers and, if wanted, the weights: (2 C h w) sizeof(T) + 4 h w bytes a photo and class; nothing in between
+ *         goes to device memory.
  *
- * Channels are read 16 bytes at a time, four loads in flight in every thread. The order of every sum follows from C, h and w alone.
+ * Channels are read 16 bytes at a time, four loads in flight in every thread. The order of every sum follows from C, h
+ * and w alone.
  */
-#include "device.h"
+#include "box.h"
 
 namespace bcam {
 
@@ -28,15 +28,15 @@ struct Plane {
 struct CamArgs {
     const void *a, *g; /* (N,C,h,w); (K*N,C,h,w), or a table (M,C) */
     const int *ids;    /* (K,N) */
-    float *map, *range, *weights, *alpha; /* alpha: the weights of all blocks where shared memory is too small, else NULL */
+    float *map, *range, *weights,
+        *alpha; /* alpha: the weights of all blocks where shared memory is too small, else NULL */
     Plane a_plane, g_plane, map_plane;
     int64_t a_photo, g_photo, id_stride[2], map_stride[2], range_stride[3], weight_stride[3];
     int64_t classes, photos, k;
     int channels;
     int count; /* pixels of a map */
     Divider columns;
-    bcam_dtype table_dtype;
-    bool constant, need_weights, keep_sign;
+    bool table_is_float, constant, need_weights, keep_sign;
     int lanes;       /* that share a pixel: a power of two, 32 at most */
     int group_lanes; /* threads side by side over packs of channels while pooling */
 };
@@ -48,17 +48,24 @@ __device__ __forceinline__ int pixel_at(const CamArgs &a, const Plane &plane, in
     return row * plane.row + (pixel - row * (int)a.columns.d) * plane.column;
 }
 
-/* The sum of g over the pixels first, first + step, …: four loads at a time. */
-template <typename T, int V> __device__ __forceinline__ Floats<V> sum_of_pixels(const CamArgs &a, const T *g, int first, int step, int pixels)
+/* The sum of g over the pixels first, first + step, …: four loads at a time, none of them behind a branch. */
+template <typename T, int V>
+__device__ __forceinline__ Floats<V> sum_of_pixels(const CamArgs &a, const T *g, int first, int step, int pixels)
 {
     Floats<V> sum = all_of<V>(0);
 #pragma unroll 1
     for (int p = first; p < pixels; p += step * 4) {
+        Raw<T, V> raw[4];
         Floats<V> v[4];
 #pragma unroll
+        for (int u = 0; u < 4; u++)
+            raw[u] = load_raw<T, V>(g + pixel_at(a, a.g_plane, min(p + u * step, pixels - 1)));
+#pragma unroll
         for (int u = 0; u < 4; u++) {
-            const int q = p + u * step;
-            v[u] = q < pixels ? load<T, V>(g + pixel_at(a, a.g_plane, q)) : all_of<V>(0);
+            v[u] = unpack(raw[u]);
+#pragma unroll
+            for (int i = 0; i < V; i++)
+                v[u].at[i] = p + u * step < pixels ? v[u].at[i] : 0;
         }
 #pragma unroll
         for (int i = 0; i < V; i++)
@@ -92,10 +99,31 @@ template <typename T, int V> __device__ void pool_gradient(const CamArgs &a, con
     }
 }
 
-__device__ inline void read_weights(const CamArgs &a, int64_t id, const void *table, float *alpha)
+/* A row of the table, four loads at a time. */
+template <typename W> __device__ __forceinline__ void read_row(const CamArgs &a, const W *row, float *alpha)
 {
-    for (int c = threadIdx.x; c < a.channels; c += cam_threads)
-        alpha[c] = id < 0 ? 0 : load_any(table, a.table_dtype, id * a.g_photo + (int64_t)c * a.g_plane.channel);
+#pragma unroll 1
+    for (int c = threadIdx.x; c < a.channels; c += 4 * cam_threads) {
+        W w[4];
+#pragma unroll
+        for (int u = 0; u < 4; u++)
+            w[u] = row[(int64_t)min(c + u * cam_threads, a.channels - 1) * a.g_plane.channel];
+#pragma unroll
+        for (int u = 0; u < 4; u++)
+            if (c + u * cam_threads < a.channels)
+                alpha[c + u * cam_threads] = to_float(w[u]);
+    }
+}
+
+template <typename T> __device__ __forceinline__ void read_weights(const CamArgs &a, int64_t id, float *alpha)
+{
+    if (id < 0)
+        for (int c = threadIdx.x; c < a.channels; c += cam_threads)
+            alpha[c] = 0;
+    else if (a.table_is_float)
+        read_row(a, static_cast<const float *>(a.g) + id * a.g_photo, alpha);
+    else
+        read_row(a, static_cast<const T *>(a.g) + id * a.g_photo, alpha);
     __syncthreads();
 }
 
@@ -120,7 +148,8 @@ template <int V> __device__ __forceinline__ Floats<V> load_weights(const float *
 
 /* A few pixels at once: the lanes that share a pixel go over the channels, and all have the sums in the end. */
 template <typename T, int V, bool Elementwise>
-__device__ __forceinline__ void pixel_sums(const CamArgs &a, const T *act, const T *g, const float *alpha, const int (&at)[at_once<Elementwise>],
+__device__ __forceinline__ void pixel_sums(const CamArgs &a, const T *act, const T *g, const float *alpha,
+                                           const int (&at)[at_once<Elementwise>],
                                            const int (&g_at)[at_once<Elementwise>], float (&sum)[at_once<Elementwise>])
 {
     constexpr int many = at_once<Elementwise>;
@@ -183,7 +212,8 @@ template <typename T, int V, bool Elementwise> __global__ void __launch_bounds__
 {
     constexpr int many = at_once<Elementwise>;
     BCAM_DYNAMIC_SHARED(float, shared); /* part (V x threads), then alpha (C) */
-    const int64_t block = blockIdx.x, n = block / a.k, k = block - n * a.k; /* classes side by side: A stays in the cache */
+    const int64_t block = blockIdx.x, n = block / a.k,
+                  k = block - n * a.k; /* classes side by side: A stays in the cache */
     int64_t id = a.ids[k * a.id_stride[0] + n * a.id_stride[1]];
     if (id >= a.classes)
         id = -1;
@@ -192,7 +222,7 @@ template <typename T, int V, bool Elementwise> __global__ void __launch_bounds__
     const T *g = a.constant ? nullptr : static_cast<const T *>(a.g) + (k * a.photos + n) * a.g_photo;
     if (a.need_weights) {
         if (a.constant || id < 0)
-            read_weights(a, id, a.g, alpha);
+            read_weights<T>(a, id, alpha);
         else
             pool_gradient<T, V>(a, g, alpha, shared);
         float *weights = a.weights + k * a.weight_stride[0] + n * a.weight_stride[1];
@@ -237,89 +267,7 @@ template <typename T, int V, bool Elementwise> __global__ void __launch_bounds__
 #endif
 }
 
-/* ---- upsample ---- */
-
-struct UpsampleArgs {
-    const float *map, *range;
-    void *out;
-    int64_t map_stride[4], range_stride[3], out_stride[4];
-    int64_t in_height, in_width, count; /* packs of the output */
-    Divider packs, rows, photos, columns_twice, rows_twice; /* the last two: 2 W and 2 H, for positions */
-    int64_t out_height, out_width;
-    bool small, small_positions, same;
-};
-
-/* A point of the output between two of the input. Its place is ((2 out + 1) in - out_size) / (2 out_size), found in whole numbers. */
-struct Between {
-    int64_t low, high;
-    float share; /* of high */
-};
-
-__device__ __forceinline__ Between between(int64_t out, int64_t in_size, int64_t out_size, const Divider &twice, bool small)
-{
-    const int64_t top = (2 * out + 1) * in_size - out_size, at = top > 0 ? top : 0;
-    Between b;
-    b.low = twice.of(at, small);
-    b.share = (float)(at - b.low * twice.d) / (float)twice.d;
-    if (b.low >= in_size - 1) { /* clamped at the far edge */
-        b.low = in_size - 1;
-        b.share = 0;
-    }
-    b.high = b.low + 1 < in_size ? b.low + 1 : b.low;
-    return b;
-}
-
-template <typename O> __device__ __forceinline__ O pixel_of(float value, float)
-{
-    return from_float<O>(value);
-}
-
-/* round(255 L / raw_max), halves away from zero; a map whose raw_max is not positive is all 0. */
-template <> __device__ __forceinline__ unsigned char pixel_of<unsigned char>(float value, float raw_max)
-{
-    const float level = raw_max > 0 ? floorf(255 * value / raw_max + 0.5f) : 0;
-    return level >= 255 ? 255 : level > 0 ? (unsigned char)level : 0;
-}
-
-template <typename O, int V> __global__ void BCAM_BOUNDS upsample(UpsampleArgs a)
-{
-    for (int64_t i = first_of_grid(); i < a.count; i += stride_of_grid()) {
-        const int64_t line = a.packs.of(i, a.small), first = (i - line * a.packs.d) * V, kn = a.rows.of(line, a.small);
-        const int64_t row = line - kn * a.rows.d, k = a.photos.of(kn, a.small), n = kn - k * a.photos.d;
-        const float *map = a.map + k * a.map_stride[0] + n * a.map_stride[1];
-        const float raw_max = a.range ? a.range[k * a.range_stride[0] + n * a.range_stride[1] + a.range_stride[2]] : 1;
-        const Between h = between(row, a.in_height, a.out_height, a.rows_twice, a.small_positions);
-        const float *upper = map + h.low * a.map_stride[2], *lower = map + h.high * a.map_stride[2];
-        Pack<O, V> pack;
-#pragma unroll
-        for (int j = 0; j < V; j++) {
-            const Between w = between(first + j, a.in_width, a.out_width, a.columns_twice, a.small_positions);
-            float value = upper[w.low * a.map_stride[3]];
-            if (!a.same) {
-                const float top = (1 - w.share) * value + w.share * upper[w.high * a.map_stride[3]];
-                const float bottom = (1 - w.share) * lower[w.low * a.map_stride[3]] + w.share * lower[w.high * a.map_stride[3]];
-                value = (1 - h.share) * top + h.share * bottom;
-            }
-            pack.item[j] = pixel_of<O>(value, raw_max);
-        }
-        *reinterpret_cast<Pack<O, V> *>(static_cast<O *>(a.out) + k * a.out_stride[0] + n * a.out_stride[1] + row * a.out_stride[2] +
-                                        first * a.out_stride[3]) = pack;
-    }
-}
-
 /* ---- launchers ---- */
-
-template <int Rank> static void take_strides(int64_t (&to)[Rank], const bcam_tensor *t)
-{
-    for (int i = 0; i < Rank; i++)
-        to[i] = t->stride[i];
-}
-
-static bool takes_packs(const bcam_tensor *t, int v)
-{
-    return t->stride[1] == 1 && t->dim[1] % v == 0 && t->stride[0] % v == 0 && t->stride[2] % v == 0 && t->stride[3] % v == 0 &&
-           (uintptr_t)t->data % 16 == 0;
-}
 
 /* Whether an int counts the elements between the first and the last of a photo, with room for a step more. */
 static bool fits_int(const bcam_tensor *t)
@@ -346,7 +294,8 @@ template <typename T, int V> static cudaError_t launch_cam(CamArgs args, bool el
     int groups = args.channels / V;
     args.lanes = power_of_two_up_to(groups, warp);
     args.group_lanes = groups < cam_threads ? groups : cam_threads;
-    size_t shared = sizeof(float) * (size_t)(V * cam_threads + (args.alpha || !args.need_weights ? 0 : (int64_t)args.channels));
+    size_t shared =
+        sizeof(float) * (size_t)(V * cam_threads + (args.alpha || !args.need_weights ? 0 : (int64_t)args.channels));
     return elementwise ? launch<cam<T, V, true>>(args.photos * args.k, cam_threads, shared, stream, args)
                        : launch<cam<T, V, false>>(args.photos * args.k, cam_threads, shared, stream, args);
 }
@@ -379,7 +328,7 @@ static CamArgs cam_args(const bcam_kernel_call *call)
     args.photos = map->dim[1];
     args.constant = attr->constant;
     args.classes = attr->constant ? g->dim[0] : INT32_MAX;
-    args.table_dtype = g->dtype;
+    args.table_is_float = g->dtype == BCAM_F32;
     args.keep_sign = attr->signed_map;
     args.need_weights = attr->constant || attr->kind == BCAM_CAM_POOLED || weights->data;
     args.alpha = args.need_weights && args.channels > most_shared_channels ? call->scratch : nullptr;
@@ -393,9 +342,11 @@ using namespace bcam;
 extern "C" cudaError_t bcam_kernel_CAM(const bcam_kernel_call *call, cudaStream_t stream)
 {
     const bcam_tensor *a = &call->in[0], *g = &call->in[1];
-    const bool constant = call->step->u.cam.constant, elementwise = !constant && call->step->u.cam.kind == BCAM_CAM_ELEMENTWISE;
+    const bool constant = call->step->u.cam.constant,
+               elementwise = !constant && call->step->u.cam.kind == BCAM_CAM_ELEMENTWISE;
     CamArgs args = cam_args(call);
-    if (!fits_int(a) || (!constant && !fits_int(g)) || !fits_int(&call->out[0]) || args.photos * args.k >= (int64_t)1 << 31)
+    if (!fits_int(a) || (!constant && !fits_int(g)) || !fits_int(&call->out[0]) ||
+        args.photos * args.k >= (int64_t)1 << 31)
         return cudaErrorInvalidValue;
     return by_type(a->dtype, [&](auto type) {
         using T = typename decltype(type)::type;
@@ -407,53 +358,7 @@ extern "C" cudaError_t bcam_kernel_CAM(const bcam_kernel_call *call, cudaStream_
 extern "C" size_t bcam_kernel_scratch_cam(const bcam_kernel_call *call)
 {
     int64_t channels = call->in[0].dim[1];
-    return channels > most_shared_channels ? (size_t)(call->out[0].dim[0] * call->out[0].dim[1] * channels) * sizeof(float) : 0;
-}
-
-template <typename O> static cudaError_t launch_upsample(UpsampleArgs args, const bcam_tensor *out, cudaStream_t stream)
-{
-    constexpr int V = wide<O>;
-    bool pack = out->stride[3] == 1 && out->dim[3] % V == 0 && (uintptr_t)out->data % 16 == 0;
-    for (int i = 0; i < 3; i++)
-        pack = pack && out->stride[i] % V == 0;
-    args.packs = Divider::by(out->dim[3] / (pack ? V : 1));
-    args.count = bcam_count(4, out->dim) / (pack ? V : 1);
-    args.small = args.count < (int64_t)1 << 31;
-    int64_t blocks = blocks_for(args.count);
-    return pack ? launch<upsample<O, V>>(blocks, threads_of_block, 0, stream, args)
-                : launch<upsample<O, 1>>(blocks, threads_of_block, 0, stream, args);
-}
-
-extern "C" cudaError_t bcam_kernel_UPSAMPLE(const bcam_kernel_call *call, cudaStream_t stream)
-{
-    const bcam_tensor *map = &call->in[0], *range = &call->in[1], *out = &call->out[0];
-    UpsampleArgs args = {};
-    args.map = static_cast<const float *>(map->data);
-    args.range = static_cast<const float *>(range->data);
-    args.out = out->data;
-    take_strides(args.map_stride, map);
-    take_strides(args.range_stride, range);
-    take_strides(args.out_stride, out);
-    args.in_height = map->dim[2];
-    args.in_width = map->dim[3];
-    args.out_height = out->dim[2];
-    args.out_width = out->dim[3];
-    args.rows = Divider::by(out->dim[2]);
-    args.photos = Divider::by(out->dim[1]);
-    args.rows_twice = Divider::by(2 * out->dim[2]);
-    args.columns_twice = Divider::by(2 * out->dim[3]);
-    const int64_t most = (int64_t)1 << 30;
-    args.small_positions = out->dim[2] < most && out->dim[3] < most && args.in_height < most && args.in_width < most &&
-                           2 * out->dim[2] * args.in_height < most && 2 * out->dim[3] * args.in_width < most;
-    args.same = map->dim[2] == out->dim[2] && map->dim[3] == out->dim[3];
-    switch (out->dtype) {
-    case BCAM_F32:
-        return launch_upsample<float>(args, out, stream);
-    case BCAM_F16:
-        return launch_upsample<half>(args, out, stream);
-    case BCAM_U8:
-        return launch_upsample<unsigned char>(args, out, stream);
-    default:
-        return cudaErrorNotSupported;
-    }
+    return channels > most_shared_channels
+               ? (size_t)(call->out[0].dim[0] * call->out[0].dim[1] * channels) * sizeof(float)
+               : 0;
 }

@@ -1,8 +1,9 @@
 /* convert.cu - out = in with another type and layout: host layout to device layout and back.
  *
- *   convert   a thread takes one element, or as many as make 16 bytes of the wider type where both sides are contiguous. Reads and writes once
+ *   convert   a thread takes one element, or as many as make 16 bytes of the wider type where both sides are
+ *             contiguous. Reads and writes once
  */
-#include "device.h"
+#include "box.h"
 
 namespace bcam {
 
@@ -33,7 +34,8 @@ template <typename Word> __global__ void BCAM_BOUNDS move(ConvertArgs a)
 
 /* ---- launchers ---- */
 
-template <typename To, typename From> static cudaError_t launch_convert(ConvertArgs args, const View (&views)[2], cudaStream_t stream)
+template <typename To, typename From>
+static cudaError_t launch_convert(ConvertArgs args, const View (&views)[2], cudaStream_t stream)
 {
     constexpr int V = 16 / (sizeof(To) > sizeof(From) ? sizeof(To) : sizeof(From));
     bool pack = args.box.stride[1][args.box.rank - 1] == 1 && packs(args.box, views, V);

@@ -1,17 +1,19 @@
-/* copy.cu - COPY and COPY_BWD: elements move, none changes. Words of 2 or 4 bytes, or 16 bytes where both sides are contiguous.
+/* copy.cu - COPY and COPY_BWD: elements move, none changes. Words of 2 or 4 bytes, or 16 bytes where both sides are
+ * contiguous.
  *
  *   copy      y[…] = x[…] over a box                                   reads and writes each element once
  *   reshape   the same elements in the same row-major order, where the two sides lie differently
  *   fill      y[…] = value over a box                                  writes each element once
  *
- * Backwards is the same map the other way; where several outputs came from one input, their gradients are summed (fold_sum).
+ * Backwards is the same map the other way; where several outputs came from one input, their gradients are summed
+ * (fold_sum).
  */
-#include "device.h"
+#include "box.h"
 
 namespace bcam {
 
 struct CopyArgs {
-    Box<2> box; /* y, x; in elements, or for a reshape of y alone */
+    Box<2> box;  /* y, x; in elements, or for a reshape of y alone */
     Box<1> from; /* a reshape: x */
     char *y;
     const char *x;
@@ -23,7 +25,8 @@ template <typename Word> __global__ void BCAM_BOUNDS copy(CopyArgs a)
     for (int64_t i = first_of_grid(); i < a.box.count; i += stride_of_grid()) {
         int64_t at[2];
         a.box.locate(i, at);
-        *reinterpret_cast<Word *>(a.y + at[0] * a.element) = __ldg(reinterpret_cast<const Word *>(a.x + at[1] * a.element));
+        *reinterpret_cast<Word *>(a.y + at[0] * a.element) =
+            __ldg(reinterpret_cast<const Word *>(a.x + at[1] * a.element));
     }
 }
 
@@ -33,7 +36,8 @@ template <typename Word> __global__ void BCAM_BOUNDS reshape(CopyArgs a)
         int64_t to[2], from[1];
         a.box.locate(i, to);
         a.from.locate(i, from);
-        *reinterpret_cast<Word *>(a.y + to[0] * a.element) = __ldg(reinterpret_cast<const Word *>(a.x + from[0] * a.element));
+        *reinterpret_cast<Word *>(a.y + to[0] * a.element) =
+            __ldg(reinterpret_cast<const Word *>(a.x + from[0] * a.element));
     }
 }
 
@@ -58,7 +62,11 @@ template <typename Word> __global__ void BCAM_BOUNDS fill(FillArgs a)
 static cudaError_t run_copy(int rank, const int64_t *dim, const View &y, const View &x, cudaStream_t stream)
 {
     const View views[2] = {y, x};
-    CopyArgs args = {box_of(rank, dim, views), {}, static_cast<char *>(const_cast<void *>(y.data)), static_cast<const char *>(x.data), (int)y.element};
+    CopyArgs args = {box_of(rank, dim, views),
+                     {},
+                     static_cast<char *>(const_cast<void *>(y.data)),
+                     static_cast<const char *>(x.data),
+                     (int)y.element};
     int v = 16 / args.element, last = args.box.rank - 1;
     bool pack = args.box.stride[1][last] == 1 && packs(args.box, views, v);
     if (pack)
@@ -78,8 +86,8 @@ static cudaError_t run_reshape(const bcam_tensor *x, const bcam_tensor *y, cudaS
         return run_copy(1, &count, flat_y, flat_x, stream);
     }
     const View to[2] = {view_of(y), {}}, from[1] = {view_of(x)};
-    CopyArgs args = {box_of(y->rank, y->dim, to, true), box_of(x->rank, x->dim, from, true), static_cast<char *>(y->data),
-                     static_cast<const char *>(x->data), (int)bytes_of(y->dtype)};
+    CopyArgs args = {box_of(y->rank, y->dim, to, true), box_of(x->rank, x->dim, from, true),
+                     static_cast<char *>(y->data), static_cast<const char *>(x->data), (int)bytes_of(y->dtype)};
     int64_t blocks = blocks_for(args.box.count);
     return args.element == 4 ? launch<reshape<unsigned>>(blocks, threads_of_block, 0, stream, args)
                              : launch<reshape<unsigned short>>(blocks, threads_of_block, 0, stream, args);

@@ -1,13 +1,16 @@
-/* elementwise.cu - UNARY, NORM, BINARY, the gradient of the first two, and the epilogue that a library call could not take.
+/* elementwise.cu - UNARY, NORM, BINARY, the gradient of the first two, and the epilogue that a library call could not
+ * take.
  *
  *   unary       y = f(x)                                      reads x, writes y
- *   unary_bwd   dx = dy f'(v), v being x or y or nothing      reads dy and v, writes dx
- *   affine      y = act(x scale[c] + shift[c] + residual)     reads x (and the residual), writes y; scale and shift stay in the cache
+ *   unary_bwd   dx = (dy + dy2) f'(v)                         reads dy, dy2 (or not) and v (x, y or nothing), writes dx
+ *   affine      y = act(x scale[c] + shift[c] + residual)     reads x (and the residual), writes y; scale and shift
+ *               stay in the cache
  *   binary      y = act(a op b), broadcasting                 reads a and b, writes y
  *
- * Every element is read once and written once, 16 bytes at a time where the innermost axis allows it; nothing else moves.
+ * Every element is read once and written once, 16 bytes at a time where the innermost axis allows it; nothing else
+ * moves.
  */
-#include "device.h"
+#include "box.h"
 
 namespace bcam {
 
@@ -19,9 +22,16 @@ __device__ __forceinline__ float clip(float x, float low, float high)
     return t > high ? high : t;
 }
 
+/* s + x s (1 - s), s the sigmoid. */
+__device__ __forceinline__ float silu_slope(float x)
+{
+    const float s = 1 / (1 + expf(-x));
+    return s * (1 + x * (1 - s));
+}
+
 /* clang-format off */
-/* KIND(NAME, f, df)   f: of x, with a and b for alpha and beta. df: dx from dy and v. Edges and NaN as in PyTorch: a derivative that is 0
- * gives 0 for any dy, a comparison with NaN is false. */
+/* KIND(NAME, f, df)   f: of x, with a and b for alpha and beta. df: dx from dy and v. Edges and NaN as in PyTorch: a
+ * derivative that is 0 gives 0 for any dy, a comparison with NaN is false. */
 #define UNARY_KINDS(KIND)                                                                                              \
     KIND(NONE, x, dy)                                                                                                  \
     KIND(RELU, x < 0 ? 0 : x, v <= 0 ? 0 : dy)                                                                         \
@@ -30,6 +40,7 @@ __device__ __forceinline__ float clip(float x, float low, float high)
     KIND(SIGMOID, 1 / (1 + expf(-x)), dy * (1 - v) * v)                                                                \
     KIND(HARD_SIGMOID, clip(a * x + b, 0, 1), v > 0 && v < 1 ? a * dy : 0)                                             \
     KIND(HARD_SWISH, x * clip(x + 3, 0, 6) / 6, v <= -3 ? 0 : v < 3 ? dy * (v / 3 + 0.5f) : dy)                        \
+    KIND(SILU, x / (1 + expf(-x)), dy * silu_slope(v))                                                                 \
     KIND(TANH, tanhf(x), dy * (1 - v * v))                                                                             \
     KIND(ELU, x <= 0 ? a * expm1f(x) : x, v <= 0 ? dy * a * expf(v) : dy)                                              \
     KIND(SOFTPLUS, (x > 0 ? x : 0) + log1pf(expf(-fabsf(x))), dy / (1 + expf(-v)))                                     \
@@ -72,7 +83,8 @@ template <int V> __device__ __forceinline__ void activate(Floats<V> &pack, const
     }
 }
 
-template <int V> __device__ __forceinline__ void differentiate(Floats<V> &pack, const Floats<V> &value, const bcam_unary_attr &attr)
+template <int V>
+__device__ __forceinline__ void differentiate(Floats<V> &pack, const Floats<V> &value, const bcam_unary_attr &attr)
 {
     const float a = attr.alpha, b = attr.beta;
     (void)a, (void)b;
@@ -92,7 +104,8 @@ template <int V> __device__ __forceinline__ void differentiate(Floats<V> &pack, 
     }
 }
 
-template <int V> __device__ __forceinline__ Floats<V> combine(const Floats<V> &first, const Floats<V> &second, bcam_binary_kind kind)
+template <int V>
+__device__ __forceinline__ Floats<V> combine(const Floats<V> &first, const Floats<V> &second, bcam_binary_kind kind)
 {
     Floats<V> y = {};
     switch (kind) {
@@ -137,20 +150,24 @@ template <typename T, int V> __global__ void BCAM_BOUNDS unary(UnaryArgs a)
 }
 
 struct UnaryBwdArgs {
-    Box<3> box; /* dx, dy, v */
+    Box<4> box; /* dx, dy, v, dy2 */
     void *dx;
-    const void *dy, *v;
+    const void *dy, *v, *dy2;
     bcam_unary_attr attr;
 };
 
 template <typename T, int V> __global__ void BCAM_BOUNDS unary_bwd(UnaryBwdArgs a)
 {
     for (int64_t i = first_of_grid(); i < a.box.count; i += stride_of_grid()) {
-        int64_t at[3];
+        int64_t at[4];
         a.box.locate(i, at);
-        Floats<V> pack = load<T, V>(static_cast<const T *>(a.dy) + at[1]);
-        const Floats<V> v = a.v ? load<T, V>(static_cast<const T *>(a.v) + at[2]) : pack;
-        differentiate(pack, v, a.attr);
+        const Raw<T, V> dy = load_raw<T, V>(static_cast<const T *>(a.dy) + at[1]);
+        const Raw<T, V> v = a.v ? load_raw<T, V>(static_cast<const T *>(a.v) + at[2]) : dy;
+        const Raw<T, V> dy2 = a.dy2 ? load_raw<T, V>(static_cast<const T *>(a.dy2) + at[3]) : dy;
+        Floats<V> pack = unpack(dy);
+        if (a.dy2)
+            pack = combine(pack, unpack(dy2), BCAM_BINARY_ADD);
+        differentiate(pack, unpack(v), a.attr);
         store<T, V>(static_cast<T *>(a.dx) + at[0], pack);
     }
 }
@@ -165,7 +182,8 @@ struct AffineArgs {
     bcam_unary_attr act;
 };
 
-template <typename T, int V> __device__ __forceinline__ Floats<V> load_channels(const void *p, int64_t at, bool is_float, bool moves)
+template <typename T, int V>
+__device__ __forceinline__ Floats<V> load_channels(const void *p, int64_t at, bool is_float, bool moves)
 {
     return is_float ? load_or_repeat<float, V>(p, at, moves) : load_or_repeat<T, V>(p, at, moves);
 }
@@ -175,7 +193,9 @@ template <typename T, int V> __global__ void BCAM_BOUNDS affine(AffineArgs a)
     for (int64_t i = first_of_grid(); i < a.box.count; i += stride_of_grid()) {
         int64_t at[5];
         a.box.locate(i, at);
-        Floats<V> pack = load<T, V>(static_cast<const T *>(a.x) + at[1]);
+        const Raw<T, V> x = load_raw<T, V>(static_cast<const T *>(a.x) + at[1]);
+        const Raw<T, V> residual = a.residual ? load_raw<T, V>(static_cast<const T *>(a.residual) + at[2]) : x;
+        Floats<V> pack = unpack(x);
         if (a.scale) {
             const Floats<V> scale = load_channels<T, V>(a.scale, at[3], a.scale_is_float, a.channels_move);
 #pragma unroll
@@ -189,10 +209,10 @@ template <typename T, int V> __global__ void BCAM_BOUNDS affine(AffineArgs a)
                 pack.at[j] += shift.at[j];
         }
         if (a.residual) {
-            const Floats<V> residual = load<T, V>(static_cast<const T *>(a.residual) + at[2]);
+            const Floats<V> other = unpack(residual);
 #pragma unroll
             for (int j = 0; j < V; j++)
-                pack.at[j] += residual.at[j];
+                pack.at[j] += other.at[j];
         }
         activate(pack, a.act);
         store<T, V>(static_cast<T *>(a.y) + at[0], pack);
@@ -215,9 +235,9 @@ template <typename T, int V> __global__ void BCAM_BOUNDS binary(BinaryArgs a)
     for (int64_t i = first_of_grid(); i < a.box.count; i += stride_of_grid()) {
         int64_t at[3];
         a.box.locate(i, at);
-        const Floats<V> first = load_or_repeat<T, V>(a.a, at[1], a.a_moves);
-        const Floats<V> second = load_or_repeat<T, V>(a.b, at[2], a.b_moves);
-        Floats<V> pack = combine(first, second, a.kind);
+        const Raw<T, V> first = load_raw_or_repeat<T, V>(static_cast<const T *>(a.a) + at[1], a.a_moves);
+        const Raw<T, V> second = load_raw_or_repeat<T, V>(static_cast<const T *>(a.b) + at[2], a.b_moves);
+        Floats<V> pack = combine(unpack(first), unpack(second), a.kind);
         activate(pack, a.act);
         store<T, V>(static_cast<T *>(a.y) + at[0], pack);
     }
@@ -225,15 +245,25 @@ template <typename T, int V> __global__ void BCAM_BOUNDS binary(BinaryArgs a)
 
 /* ---- launchers ---- */
 
-static cudaError_t run_affine(const bcam_tensor *y, const bcam_tensor *x, const bcam_tensor *scale, const bcam_tensor *shift,
-                              const bcam_tensor *residual, const bcam_unary_attr *act, cudaStream_t stream)
+static cudaError_t run_affine(const bcam_tensor *y, const bcam_tensor *x, const bcam_tensor *scale,
+                              const bcam_tensor *shift, const bcam_tensor *residual, const bcam_unary_attr *act,
+                              cudaStream_t stream)
 {
     static const bcam_tensor none = {};
     scale = scale ? scale : &none;
     shift = shift ? shift : &none;
     residual = residual ? residual : &none;
     const View views[5] = {view_of(y), view_of(x), view_of(residual), view_of_channels(scale), view_of_channels(shift)};
-    AffineArgs args = {box_of(y->rank, y->dim, views), y->data, x->data, residual->data, scale->data, shift->data, false, false, false, *act};
+    AffineArgs args = {box_of(y->rank, y->dim, views),
+                       y->data,
+                       x->data,
+                       residual->data,
+                       scale->data,
+                       shift->data,
+                       false,
+                       false,
+                       false,
+                       *act};
     args.scale_is_float = scale->dtype == BCAM_F32;
     args.shift_is_float = shift->dtype == BCAM_F32;
     return by_type(y->dtype, [&](auto type) {
@@ -272,9 +302,9 @@ extern "C" cudaError_t bcam_kernel_UNARY(const bcam_kernel_call *call, cudaStrea
 extern "C" cudaError_t bcam_kernel_UNARY_BWD(const bcam_kernel_call *call, cudaStream_t stream)
 {
     const bcam_unary_attr *attr = &call->step->u.unary;
-    const bcam_tensor *dy = &call->in[0], *v = &call->in[1], *dx = &call->out[0];
-    const View views[3] = {view_of(dx), view_of(dy), view_of(v)};
-    UnaryBwdArgs args = {box_of(dx->rank, dx->dim, views), dx->data, dy->data, v->data, *attr};
+    const bcam_tensor *dy = &call->in[0], *v = &call->in[1], *dy2 = &call->in[2], *dx = &call->out[0];
+    const View views[4] = {view_of(dx), view_of(dy), view_of(v), view_of(dy2)};
+    UnaryBwdArgs args = {box_of(dx->rank, dx->dim, views), dx->data, dy->data, v->data, dy2->data, *attr};
     return by_type(dx->dtype, [&](auto type) {
         using T = typename decltype(type)::type;
         bool pack = packs(args.box, views, wide<T>);
@@ -297,8 +327,9 @@ extern "C" cudaError_t bcam_kernel_NORM_BWD(const bcam_kernel_call *call, cudaSt
     return run_affine(&call->out[0], &call->in[0], &call->in[1], nullptr, nullptr, &none, stream);
 }
 
-extern "C" cudaError_t bcam_kernel_epilogue(const bcam_tensor *out, const bcam_tensor *bias, const bcam_tensor *residual,
-                                            const bcam_unary_attr *act, cudaStream_t stream)
+extern "C" cudaError_t bcam_kernel_epilogue(const bcam_tensor *out, const bcam_tensor *bias,
+                                            const bcam_tensor *residual, const bcam_unary_attr *act,
+                                            cudaStream_t stream)
 {
     return run_affine(out, out, nullptr, bias, residual, act, stream);
 }
@@ -307,7 +338,8 @@ extern "C" cudaError_t bcam_kernel_BINARY(const bcam_kernel_call *call, cudaStre
 {
     const bcam_tensor *a = &call->in[0], *b = &call->in[1], *y = &call->out[0];
     const View views[3] = {view_of(y), view_broadcast(a, y->rank, y->dim), view_broadcast(b, y->rank, y->dim)};
-    BinaryArgs args = {box_of(y->rank, y->dim, views), y->data, a->data, b->data, true, true, call->step->u.binary.kind, call->step->act};
+    BinaryArgs args = {box_of(y->rank, y->dim, views), y->data,        a->data, b->data, true, true,
+                       call->step->u.binary.kind,      call->step->act};
     return by_type(y->dtype, [&](auto type) {
         using T = typename decltype(type)::type;
         bool pack = packs(args.box, views, wide<T>);

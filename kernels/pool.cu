@@ -1,10 +1,12 @@
 /* pool.cu - POOL and POOL_BWD: maximum or average over windows.
  *
- *   pool       a thread takes a pack of channels of one output and reads its window      reads x about (kernel/stride)^2 times, from the cache
- *   pool_bwd   a thread takes a pack of channels of one input and visits the windows that hold it, in scan order, so that nothing is added
- *              by two threads at once; for a maximum it finds each window's first maximum anew      reads dy and x from the cache, writes dx
+ *   pool       a thread takes a pack of channels of one output and reads its window, all of it at once where it is 3x3
+ *              at most. Reads x about (kernel/stride)^2 times, from the cache
+ *   pool_bwd   a thread takes a pack of channels of one input and visits the windows that hold it, in scan order, so
+ *              that nothing is added by two threads at once; for a maximum it finds each window's first maximum anew.
+ *              Reads dy and x from the cache, writes dx
  */
-#include "device.h"
+#include "box.h"
 
 namespace bcam {
 
@@ -14,7 +16,7 @@ struct Side { /* one of the two tensors (N,C,H,W) */
 };
 
 struct PoolArgs {
-    Side photo, window; /* where x and dx lie; where y and dy lie */
+    Side photo, window;  /* where x and dx lie; where y and dy lie */
     int64_t x_stride[4]; /* backwards, of x beside dx */
     const void *in, *x;
     void *out;
@@ -35,14 +37,20 @@ struct Taps {
     int start, first, last, padded;
 };
 
+/* How many taps lie less than `room` from the first; no division where all do. */
+__device__ __forceinline__ int taps_before(int room, int kernel, int dilation)
+{
+    return room > (kernel - 1) * dilation ? kernel : room > 0 ? above(room, dilation) : 0;
+}
+
 __device__ __forceinline__ Taps taps_of(const PoolArgs &a, int axis, int out)
 {
     Taps t;
     const int kernel = a.kernel[axis], size = a.photo.size[axis], dilation = a.dilation[axis];
     t.start = out * a.stride[axis] - a.begin[axis];
     t.first = t.start < 0 ? above(-t.start, dilation) : 0;
-    t.last = size > t.start ? min(kernel, above(size - t.start, dilation)) : 0;
-    t.padded = size + a.end[axis] > t.start ? min(kernel, above(size + a.end[axis] - t.start, dilation)) : 0;
+    t.last = taps_before(size - t.start, kernel, dilation);
+    t.padded = a.count_pad ? taps_before(size + a.end[axis] - t.start, kernel, dilation) : 0;
     return t;
 }
 
@@ -71,21 +79,60 @@ template <int V> __device__ __forceinline__ Place place_of(const PoolArgs &a, in
     return p;
 }
 
-template <typename T, int V> __global__ void BCAM_BOUNDS pool(PoolArgs a)
+template <typename T, int V> __device__ __forceinline__ void take(Floats<V> &sum, const Floats<V> &v, bool max)
+{
+#pragma unroll
+    for (int j = 0; j < V; j++)
+        sum.at[j] = max ? larger(v.at[j], sum.at[j]) : sum.at[j] + v.at[j];
+}
+
+/* The taps of a window one after the other. */
+template <typename T, int V>
+__device__ __forceinline__ Floats<V> walk_window(const PoolArgs &a, const T *x, const Taps &r, const Taps &s)
+{
+    Floats<V> sum = all_of<V>(a.max ? -INFINITY : 0);
+    for (int h = r.first; h < r.last; h++)
+        for (int w = s.first; w < s.last; w++)
+            take<T, V>(sum,
+                       load<T, V>(x + (r.start + h * a.dilation[0]) * a.photo.stride[2] +
+                                  (s.start + w * a.dilation[1]) * a.photo.stride[3]),
+                       a.max);
+    return sum;
+}
+
+/* A window of 3x3 taps at most: all are loaded before the first is looked at. Those outside are 0 in a sum, and the
+ * nearest one inside, which changes no maximum. At least one is inside. */
+template <typename T, int V>
+__device__ __forceinline__ Floats<V> take_window(const PoolArgs &a, const T *x, const Taps &r, const Taps &s)
+{
+    Raw<T, V> raw[3][3];
+#pragma unroll
+    for (int h = 0; h < 3; h++)
+#pragma unroll
+        for (int w = 0; w < 3; w++) {
+            const int row = min(max(h, r.first), r.last - 1), column = min(max(w, s.first), s.last - 1);
+            raw[h][w] = load_raw<T, V>(x + (r.start + row * a.dilation[0]) * a.photo.stride[2] +
+                                       (s.start + column * a.dilation[1]) * a.photo.stride[3]);
+        }
+    Floats<V> sum = all_of<V>(a.max ? -INFINITY : 0);
+#pragma unroll
+    for (int h = 0; h < 3; h++)
+#pragma unroll
+        for (int w = 0; w < 3; w++)
+            if (a.max || (h >= r.first && h < r.last && w >= s.first && w < s.last))
+                take<T, V>(sum, unpack(raw[h][w]), a.max);
+    return sum;
+}
+
+template <typename T, int V, bool Small> __global__ void BCAM_BOUNDS pool(PoolArgs a)
 {
     for (int64_t i = first_of_grid(); i < a.count; i += stride_of_grid()) {
         const Place p = place_of<V>(a, i);
         const Taps r = taps_of(a, 0, p.row), s = taps_of(a, 1, p.column);
         const T *x = static_cast<const T *>(a.in) + p.n * a.photo.stride[0] + p.channel * a.photo.stride[1];
         Floats<V> sum = all_of<V>(a.max ? -INFINITY : 0);
-        for (int h = r.first; h < r.last; h++)
-            for (int w = s.first; w < s.last; w++) {
-                const Floats<V> v = load<T, V>(x + (r.start + h * a.dilation[0]) * a.photo.stride[2] +
-                                               (s.start + w * a.dilation[1]) * a.photo.stride[3]);
-#pragma unroll
-                for (int j = 0; j < V; j++)
-                    sum.at[j] = a.max ? larger(v.at[j], sum.at[j]) : sum.at[j] + v.at[j];
-            }
+        if (r.first < r.last && s.first < s.last)
+            sum = Small ? take_window<T, V>(a, x, r, s) : walk_window<T, V>(a, x, r, s);
         const float divisor = divisor_of(a, r, s);
 #pragma unroll
         for (int j = 0; j < V; j++)
@@ -96,13 +143,14 @@ template <typename T, int V> __global__ void BCAM_BOUNDS pool(PoolArgs a)
     }
 }
 
-/* For each channel, the tap (row * kernel + column) of the first maximum in scan order; as in PyTorch a NaN wins, the last one of several, and
- * -inf everywhere means the first. */
+/* For each channel, the tap (row * kernel + column) of the first maximum in scan order; as in PyTorch a NaN wins, the
+ * last one of several, and -inf everywhere means the first. */
 template <typename T, int V> struct First {
     int at[V];
 };
 
-template <typename T, int V> __device__ __forceinline__ First<T, V> first_maximum(const PoolArgs &a, const T *x, const Taps &r, const Taps &s)
+template <typename T, int V>
+__device__ __forceinline__ First<T, V> first_maximum(const PoolArgs &a, const T *x, const Taps &r, const Taps &s)
 {
     First<T, V> first;
     Floats<V> best = {};
@@ -111,7 +159,8 @@ template <typename T, int V> __device__ __forceinline__ First<T, V> first_maximu
         first.at[j] = -1;
     for (int h = r.first; h < r.last; h++)
         for (int w = s.first; w < s.last; w++) {
-            const Floats<V> v = load<T, V>(x + (r.start + h * a.dilation[0]) * a.x_stride[2] + (s.start + w * a.dilation[1]) * a.x_stride[3]);
+            const Floats<V> v = load<T, V>(x + (r.start + h * a.dilation[0]) * a.x_stride[2] +
+                                           (s.start + w * a.dilation[1]) * a.x_stride[3]);
 #pragma unroll
             for (int j = 0; j < V; j++)
                 if (first.at[j] < 0 || v.at[j] > best.at[j] || v.at[j] != v.at[j]) {
@@ -177,12 +226,6 @@ static Side side_of(const bcam_tensor *t)
     return side;
 }
 
-static bool takes_packs(const bcam_tensor *t, int v)
-{
-    return !t->data || (t->stride[1] == 1 && t->dim[1] % v == 0 && t->stride[0] % v == 0 && t->stride[2] % v == 0 &&
-                        t->stride[3] % v == 0 && (uintptr_t)t->data % 16 == 0);
-}
-
 static PoolArgs pool_args(const bcam_pool_attr *attr, const bcam_tensor *photo, const bcam_tensor *window)
 {
     PoolArgs args = {};
@@ -237,8 +280,11 @@ extern "C" cudaError_t bcam_kernel_POOL(const bcam_kernel_call *call, cudaStream
         bool pack = takes_packs(x, wide<T>) && takes_packs(y, wide<T>);
         divide(&args, y, pack ? wide<T> : 1);
         int64_t blocks = blocks_for(args.count);
-        return pack ? launch<pool<T, wide<T>>>(blocks, threads_of_block, 0, stream, args)
-                    : launch<pool<T, 1>>(blocks, threads_of_block, 0, stream, args);
+        if (args.kernel[0] <= 3 && args.kernel[1] <= 3)
+            return pack ? launch<pool<T, wide<T>, true>>(blocks, threads_of_block, 0, stream, args)
+                        : launch<pool<T, 1, true>>(blocks, threads_of_block, 0, stream, args);
+        return pack ? launch<pool<T, wide<T>, false>>(blocks, threads_of_block, 0, stream, args)
+                    : launch<pool<T, 1, false>>(blocks, threads_of_block, 0, stream, args);
     });
 }
 

@@ -18,7 +18,7 @@ const bcam_kernel_fn bcam_kernels[BCAM_VERB_COUNT] = {
 };
 
 size_t bcam_kernel_scratch_cam(const bcam_kernel_call *call);    /* cam.cu */
-size_t bcam_kernel_scratch_select(const bcam_kernel_call *call); /* prep_select.cu */
+size_t bcam_kernel_scratch_select(const bcam_kernel_call *call); /* select.cu */
 
 size_t bcam_kernel_scratch(const bcam_kernel_call *call)
 {

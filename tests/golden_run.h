@@ -17,6 +17,8 @@ typedef struct golden_way {
     int rounds;                  /* each batch so many times: a device may take another way when it has seen the work before */
     double worst;                /* measured: the largest share of what is allowed */
     int compared, calm;          /* measured: comparisons, and those within the lower floor */
+    FILE *rows;                  /* NULL, or where every comparison is written as a line: case, layer, what, error, PyTorch's own in float32 */
+    const char *folder;          /* the case in hand */
 } golden_way;
 
 /* Reads a tensor of an engine whole. */
@@ -46,6 +48,8 @@ static inline int golden_hold(golden_way *way, const char *what, const char *lay
 {
     double error = golden_error(a, b, count), calm = way->factor * own + way->floor;
     double bound = way->jumps > 0 && strcmp(what, "activations") != 0 && strcmp(what, "logits") != 0 ? way->factor * own + way->jumps : calm;
+    if (way->rows)
+        fprintf(way->rows, "%s\t%s\t%s\t%.6e\t%.6e\n", strrchr(way->folder, '/') + 1, layer, what, error, own);
     way->compared++;
     way->calm += error <= calm;
     way->worst = error / bound > way->worst || isnan(error) ? error / bound : way->worst;
@@ -99,6 +103,7 @@ static inline int golden_run_row(golden_way *way, const char *folder, const gold
     bcam_error err = {0};
     bcam_engine *engine = NULL;
     const char *layer = row->layer;
+    way->folder = folder;
     snprintf(model, sizeof model, "%s/model.onnx", folder);
     bcam_engine_options options = {.device = way->device,
                                    .precision = way->precision,

@@ -34,8 +34,7 @@ typedef struct fixture {
     bcam_out_map maps[FIX_MAPS];
     bcam_out_prediction predictions[3];
     char path[64], data[FIX_MAPS][FIX_MAP_BYTES];
-    uint8_t pixels[FIX_SIDE * FIX_SIDE * 3];
-    float full[FIX_SIDE * FIX_SIDE];
+    uint8_t pixels[FIX_SIDE * FIX_SIDE * 3], colours[FIX_SIDE * FIX_SIDE * 3];
 } fixture;
 
 static inline uint64_t fix_seed(void)
@@ -92,8 +91,8 @@ static inline void fix_pictures(fixture *f, int64_t id)
     uint64_t state = f->seed + (uint64_t)id;
     for (size_t i = 0; i < sizeof f->pixels; i++)
         f->pixels[i] = (uint8_t)bcam_random(&state);
-    for (size_t i = 0; i < BCAM_COUNT(f->full); i++)
-        f->full[i] = (float)bcam_random_unit(&state);
+    for (size_t i = 0; i < sizeof f->colours; i++)
+        f->colours[i] = (uint8_t)bcam_random(&state);
     f->item.pixels = f->pixels;
     f->item.in_height = f->item.in_width = FIX_SIDE;
 }
@@ -137,7 +136,7 @@ static inline const bcam_out_item *fix_item(fixture *f, int64_t id)
                                     .width = f->width[layer],
                                     .dtype = f->dtype,
                                     .data = f->data[i],
-                                    .full = f->pictures ? f->full : NULL};
+                                    .colours = f->pictures ? f->colours : NULL};
     }
     return &f->item;
 }

@@ -229,6 +229,58 @@ Test(cpu_known, upsample_to_bytes)
     }
 }
 
+/* Maps (K = 2, N = 1) of h x w become colours of out_h x out_w by a table whose entries are all different. */
+static void run_colours(const double *maps, int h, int w, int out_h, int out_w, uint8_t *out)
+{
+    bcam_plan plan;
+    bcam_plan_init(&plan, 1, 2);
+    uint8_t *table;
+    int in = INPUT(&plan, "map", 2, 1, h, w),
+        colours = bcam_plan_const_u8(&plan, "table", 2, DIMS(256, 3), NULL, &table);
+    cr_assert_geq(colours, 0);
+    for (int i = 0; i < 256; i++) {
+        table[3 * i] = (uint8_t)i;
+        table[3 * i + 1] = (uint8_t)(i ^ 0x55);
+        table[3 * i + 2] = 7;
+    }
+    int y = plan_value(&plan, "out", BCAM_ROLE_OUTPUT, BCAM_U8, 5, DIMS(2, 1, out_h, out_w, 3));
+    plan_step(&plan, BCAM_VERB_UPSAMPLE, "upsample", in, -1, colours, y);
+    bcam_device *device = open_plain(BCAM_PRECISION_FP32);
+    bcam_program *program = compile(device, &plan);
+    put(program, in, BCAM_F64, maps);
+    run_all(program);
+    memcpy(out, api->host(program, y, 0), (size_t)(2 * out_h * out_w * 3));
+    api->destroy(&program);
+    api->close(&device);
+    bcam_plan_fini(&plan);
+}
+
+static void expect_colours(const char *what, const uint8_t *got, const int *rows, int count) /* -1: black */
+{
+    for (int i = 0; i < count; i++) {
+        uint8_t want[3] = {(uint8_t)rows[i], (uint8_t)(rows[i] ^ 0x55), 7}, black[3] = {0};
+        cr_expect(memcmp(got + 3 * i, rows[i] < 0 ? black : want, 3) == 0, "%s[%d] is %d %d %d, row %d was wanted",
+                  what, i, got[3 * i], got[3 * i + 1], got[3 * i + 2], rows[i]);
+    }
+}
+
+Test(cpu_known, upsample_to_colours)
+{
+    uint8_t out[2 * 16 * 3];
+    /* 255 v / max, cut; the largest is the map's own, and what is not finite does not count. */
+    static const double maps[8] = {-1, 0, 1, 2, INFINITY, NAN, 4, -INFINITY};
+    run_colours(maps, 2, 2, 2, 2, out);
+    expect_colours("as it is", out, (int[]){0, 0, 127, 255, 255, -1, 255, 0}, 8);
+    /* The largest of the upsampled map: 3, though the map has a 4. */
+    static const double wide[8] = {0, 4, 0, 0, -3, -2, -1, 0};
+    run_colours(wide, 1, 4, 1, 8, out);
+    expect_colours("twice as wide", out, (int[]){0, 85, 255, 255, 85, 0, 0, 0}, 8);
+    expect_colours("nothing above 0", out + 8 * 3, (int[]){-1, -1, -1, -1, -1, -1, -1, -1}, 8);
+    static const double none[2] = {NAN, INFINITY};
+    run_colours(none, 1, 1, 1, 3, out);
+    expect_colours("nothing finite", out, (int[]){-1, -1, -1, -1, -1, -1}, 6);
+}
+
 /* ---- convolution against its definition ---- */
 
 typedef struct conv_case {
@@ -428,6 +480,7 @@ Test(cpu_known, functions)
                    ROW(0, 0, 0.25, 0, 0, 0));
     check_function((bcam_unary_attr){BCAM_UNARY_HARD_SWISH, 0, 0}, 6, x, ROW(0, 0, 0, 5 / 3., 3, NAN),
                    ROW(0, 0, 0.5, 7 / 6., 1, 1));
+    check_function((bcam_unary_attr){BCAM_UNARY_SILU, 0, 0}, 3, ROW(-800, 0, 800), ROW(0, 0, 800), ROW(0, 0.5, 1));
     check_function((bcam_unary_attr){BCAM_UNARY_ELU, 2, 0}, 5, x, ROW(2 * expm1(-4), 2 * expm1(-3), 0, 2, 3),
                    ROW(2 * exp(-4), 2 * exp(-3), 2, 1, 1));
     check_function((bcam_unary_attr){BCAM_UNARY_ABS, 0, 0}, 6, x, ROW(4, 3, 0, 2, 3, NAN), ROW(-1, -1, 0, 1, 1, 0));

@@ -454,6 +454,63 @@ Test(net_lower, an_addition_goes_into_the_later_convolution)
     done();
 }
 
+/* A convolution and x * sigmoid(x); `extra` reads one of its parts as well. */
+static bytes conv_silu(const char *extra)
+{
+    bytes g = begin(0, 3, 4, 4);
+    ones(&g, "w", "3,3,1,1");
+    conv(&g, "conv", "x w", "c");
+    op(&g, "sigmoid", "Sigmoid", "c", "s", "");
+    op(&g, "product", "Mul", "s c", "m", "");
+    if (*extra)
+        op(&g, "join", "Add", extra, "j", "");
+    head(&g, *extra ? "j" : "m");
+    return g;
+}
+
+Test(net_lower, x_times_its_sigmoid_is_one_function)
+{
+    opens(conv_silu(""), 2);
+    passes(-1);
+    cr_assert_eq(steps_of(BCAM_VERB_UNARY) + steps_of(BCAM_VERB_BINARY), 0);
+    cr_assert_eq(bcam_net_plan(net)->steps[0].act.kind, BCAM_UNARY_SILU);
+    done();
+    opens(conv_silu("m s"), 2); /* somebody reads the sigmoid */
+    passes(-1);
+    cr_assert_eq(steps_of(BCAM_VERB_BINARY), 2);
+    done();
+    opens(conv_silu(""), 2); /* it is a target */
+    passes(value_named("s"));
+    cr_assert_eq(steps_of(BCAM_VERB_BINARY), 1);
+    done();
+}
+
+Test(net_lower, two_gradients_are_added_by_the_derivative_behind_them)
+{
+    bytes g = begin(0, 3, 4, 4);
+    ones(&g, "w", "3,3,1,1");
+    conv(&g, "one", "x w", "a");
+    op(&g, "relu", "Relu", "a", "b", "");
+    conv(&g, "two", "b w", "c");
+    op(&g, "sum", "Add", "c b", "d", "");
+    head(&g, "d");
+    opens(g, 2);
+    bcam_plan *plan = bcam_net_plan(net);
+    const int64_t dim[2] = {2, 2};
+    int target = value_named("a"), gradient, seed = bcam_plan_value(plan, "seed", BCAM_ROLE_INPUT, BCAM_F32, 2, dim);
+    bool constant;
+    cr_assert_eq(bcam_plan_differentiate(plan, bcam_net_get_info(net)->logits_value, seed, &target, 1, true, &gradient,
+                                         &constant, &err),
+                 BCAM_OK);
+    plan->values[gradient].role = BCAM_ROLE_OUTPUT;
+    passes(target);
+    cr_assert_eq(steps_of(BCAM_VERB_BINARY), 0);
+    cr_assert_eq(steps_of(BCAM_VERB_UNARY_BWD), 1);
+    const bcam_step *last = &plan->steps[plan->step_count - 1];
+    cr_assert(last->verb == BCAM_VERB_UNARY_BWD && last->in[2] >= 0 && last->in[0] != last->in[2]);
+    done();
+}
+
 /* ---- the input as (N,H,W,C) ---- */
 
 Test(net_lower, a_transposed_input_costs_nothing)

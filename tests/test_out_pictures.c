@@ -1,4 +1,4 @@
-/* Colour map, blend, JPEG, overlays, the report, and run.json's text. */
+/* Blend, JPEG, overlays, the report, and run.json's text. */
 #include <stdio.h>
 
 #include <jpeglib.h>
@@ -6,49 +6,19 @@
 #include "out/writer.h"
 #include "out_fixture.h"
 
-/* JET from its usual definition, in floating point. */
-static double ramp(double x, double peak)
+Test(out_overlay, half_photo_half_colour)
 {
-    double value = 1.5 - fabs(4 * x - peak);
-    return value < 0 ? 0 : value > 1 ? 255 : 255 * value;
-}
-
-Test(out_overlay, colours)
-{
-    uint8_t pixels[256 * 3] = {0}, out[256 * 3];
-    float map[256];
-    for (int i = 0; i < 256; i++)
-        map[i] = ((float)i + 0.5f) * 2;
-    bcam_overlay_blend(pixels, map, 512, 1, 256, out); /* 255 * (i + 0.5) / 256 truncates to i or i - 1 */
-    for (int i = 0; i < 256; i++) {
-        double x = floor(255 * (i + 0.5) / 256) / 255;
-        for (int c = 0; c < 3; c++)
-            cr_assert(fabs(out[3 * i + c] - ramp(x, 3 - c) / 2) <= 1, "entry %d, channel %d: %d", i, c, out[3 * i + c]);
+    uint8_t pixels[256 * 3], colours[256 * 3], out[256 * 3];
+    for (int other = 0; other < 256; other++) {
+        for (int i = 0; i < 256 * 3; i++) {
+            pixels[i] = (uint8_t)(i / 3);
+            colours[i] = (uint8_t)(other + i % 3);
+        }
+        memset(out, 0xa5, sizeof out);
+        bcam_overlay_blend(pixels, colours, 8, 32, out);
+        for (int i = 0; i < 256 * 3; i++)
+            cr_assert_eq(out[i], (pixels[i] + colours[i] + 1) >> 1);
     }
-    /* The two ends as OpenCV has them: dark blue and dark red, 128 of 255. */
-    float ends[2] = {0, 1};
-    memset(pixels, 255, sizeof pixels);
-    bcam_overlay_blend(pixels, ends, 1, 1, 2, out);
-    const uint8_t expected[6] = {128, 128, 192, 192, 128, 128};
-    cr_assert_arr_eq(out, expected, 6);
-}
-
-Test(out_overlay, maps_without_a_maximum_have_no_colour)
-{
-    const uint8_t pixels[12] = {0, 255, 100, 1, 2, 3, 200, 200, 200, 9, 9, 9};
-    const uint8_t half[12] = {0, 128, 50, 1, 1, 2, 100, 100, 100, 5, 5, 5};
-    float zero[4] = {0}, negative[4] = {-1, -2, -3, -4}, odd[4] = {NAN, NAN, NAN, NAN};
-    uint8_t out[12];
-    cr_assert_eq(bcam_overlay_max(zero, 2, 2), 0);
-    bcam_overlay_blend(pixels, zero, bcam_overlay_max(zero, 2, 2), 2, 2, out);
-    cr_assert_arr_eq(out, half, 12);
-    bcam_overlay_blend(pixels, negative, bcam_overlay_max(negative, 2, 2), 2, 2, out);
-    cr_assert_arr_eq(out, half, 12);
-    bcam_overlay_blend(pixels, odd, 1, 2, 2, out);
-    cr_assert_arr_eq(out, half, 12);
-    float mixed[4] = {INFINITY, NAN, 3, -INFINITY};
-    cr_assert_eq(bcam_overlay_max(mixed, 2, 2), 3);
-    bcam_overlay_blend(pixels, mixed, 3, 2, 2, out); /* no undefined conversion on the way */
 }
 
 static void check_jpeg(int height, int width, bool noise, int quality, int allowed)

@@ -42,7 +42,7 @@ typedef struct bcam_cam_output {
     bool signed_maps;
     bcam_dtype dtype;
     int height, width; /* of the maps to be given out; 0: native */
-    bool picture;      /* also upsampled float32 maps of picture_height x picture_width */
+    int colours;       /* of pictures (bcam_cam_colours), which are made as well; -1: no pictures */
     int picture_height, picture_width;
 } bcam_cam_output;
 
@@ -52,8 +52,11 @@ typedef struct bcam_cam_maps {
     int range;   /* OUTPUT (K,N,2), before ReLU */
     int weights; /* OUTPUT (K,N,C), pooled gradients; -1 for elementwise methods */
     int given;   /* OUTPUT: what is given out; may be raw */
-    int picture; /* OUTPUT, or -1; may be given or raw */
+    int picture; /* OUTPUT u8 (K,N,H,W,3), the map in colours, or -1 */
 } bcam_cam_maps;
+
+/** Adds the colour map, a CONST u8 (256,3); -1 means memory is out. */
+int bcam_cam_colours(bcam_plan *plan);
 
 bcam_status bcam_cam_map(bcam_plan *plan, const bcam_method *method, const bcam_cam_source *source,
                          const bcam_selection *selection, const bcam_cam_output *output, bcam_cam_maps *out,

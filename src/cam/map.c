@@ -34,16 +34,18 @@ bcam_status bcam_cam_select(bcam_plan *plan, int logits, int64_t k_all, bcam_act
     return BCAM_OK;
 }
 
-/* (K,N,h,w) upsampled to (K,N,H,W), or only cast. */
-static int upsample(bcam_plan *plan, const char *name, int raw, int range, int height, int width, bcam_dtype dtype)
+/* (K,N,h,w) upsampled to (K,N,H,W), or only cast; with colours (K,N,H,W,3). */
+static int upsample(bcam_plan *plan, const char *name, const bcam_cam_maps *maps, int height, int width,
+                    bcam_dtype dtype, int colours)
 {
-    int64_t dim[4] = {plan->values[raw].dim[0], plan->values[raw].dim[1], height, width};
-    int value = bcam_plan_value(plan, name, BCAM_ROLE_OUTPUT, dtype, 4, dim);
+    const int64_t *raw = plan->values[maps->raw].dim, dim[5] = {raw[0], raw[1], height, width, 3};
+    int value = bcam_plan_value(plan, name, BCAM_ROLE_OUTPUT, dtype, colours < 0 ? 4 : 5, dim);
     bcam_step *step = value < 0 ? NULL : bcam_plan_step(plan, BCAM_VERB_UPSAMPLE, BCAM_SEGMENT_CAM, name);
     if (!step)
         return -1;
-    step->in[0] = raw;
-    step->in[1] = range;
+    step->in[0] = maps->raw;
+    step->in[1] = maps->range;
+    step->in[2] = colours;
     step->out[0] = value;
     return value;
 }
@@ -54,18 +56,13 @@ static bcam_status give_out(bcam_plan *plan, const char *name, const bcam_cam_ou
     int64_t h = plan->values[out->raw].dim[2], w = plan->values[out->raw].dim[3];
     int height = output->height ? output->height : (int)h, width = output->width ? output->width : (int)w;
     bool as_is = output->dtype == BCAM_F32 && height == h && width == w;
-    out->given = as_is ? out->raw : upsample(plan, name, out->raw, out->range, height, width, output->dtype);
+    bool pictures = output->colours >= 0;
+    out->given = as_is ? out->raw : upsample(plan, name, out, height, width, output->dtype, -1);
     out->picture = -1;
-    if (output->picture) {
-        bool given_fits =
-            output->dtype == BCAM_F32 && height == output->picture_height && width == output->picture_width;
-        out->picture = given_fits ? out->given
-                                  : upsample(plan, name, out->raw, out->range, output->picture_height,
-                                             output->picture_width, BCAM_F32);
-        if (out->picture < 0)
-            return out_of_memory(err);
-    }
-    return out->given < 0 ? out_of_memory(err) : BCAM_OK;
+    if (pictures && out->given >= 0)
+        out->picture =
+            upsample(plan, name, out, output->picture_height, output->picture_width, BCAM_U8, output->colours);
+    return out->given < 0 || (pictures && out->picture < 0) ? out_of_memory(err) : BCAM_OK;
 }
 
 bcam_status bcam_cam_map(bcam_plan *plan, const bcam_method *method, const bcam_cam_source *source,

@@ -58,6 +58,13 @@ static int add_value(const bcam_check_case *c, bcam_plan *plan, const bcam_check
 {
     int64_t dim[BCAM_MAX_RANK] = {0};
     int rank = bcam_check_dims(o, c->batch, c->k, dim);
+    if (o->role == BCAM_ROLE_CONST && o->dtype == BCAM_U8) {
+        uint8_t *slot = NULL;
+        int id = bcam_plan_const_u8(plan, name, rank, dim, NULL, &slot);
+        for (int64_t i = 0; id >= 0 && i < bcam_count(rank, dim); i++)
+            slot[i] = (uint8_t)numbers[i];
+        return id;
+    }
     if (o->role == BCAM_ROLE_CONST) {
         float *slot = NULL;
         int id = bcam_plan_const_f32(plan, name, rank, dim, NULL, &slot);
@@ -129,7 +136,7 @@ static int64_t operand_count(const bcam_check_bound *bound, const bcam_check_ope
     return bcam_check_count(o, bound->c->batch, bound->c->k);
 }
 
-/* Half floats and bytes have no read() or write() of their own: they lie in host memory. */
+/* Half floats and bytes that are no constants have no read() or write() of their own: they lie in host memory. */
 static bcam_status host_memory(const bcam_check_bound *bound, int id, void **host, bcam_error *err)
 {
     *host = bound->side->api->host(bound->program, id, 0);
@@ -160,6 +167,18 @@ static bcam_status write_value(const bcam_check_bound *bound, int id, const bcam
     return status;
 }
 
+static bcam_status read_bytes(const bcam_check_bound *bound, int id, int64_t count, double *numbers, bcam_error *err)
+{
+    uint8_t *bytes = bcam_alloc((size_t)count, 1);
+    if (!bytes)
+        return bcam_fail_memory(err, (size_t)count, "the numbers of a check");
+    bcam_status status = bound->side->api->read(bound->program, id, BCAM_U8, bytes, err);
+    for (int64_t i = 0; status == BCAM_OK && i < count; i++)
+        numbers[i] = bytes[i];
+    bcam_free(bytes);
+    return status;
+}
+
 static bcam_status read_value(const bcam_check_bound *bound, int id, const bcam_check_operand *o, double *numbers,
                               bcam_error *err)
 {
@@ -167,6 +186,8 @@ static bcam_status read_value(const bcam_check_bound *bound, int id, const bcam_
     int64_t count = operand_count(bound, o);
     if (o->dtype == BCAM_F32)
         return api->read(bound->program, id, BCAM_F64, numbers, err);
+    if (o->dtype == BCAM_U8 && o->role == BCAM_ROLE_CONST)
+        return read_bytes(bound, id, count, numbers, err);
     if (o->dtype == BCAM_U8 || o->dtype == BCAM_F16) {
         void *host = NULL;
         bcam_status status = host_memory(bound, id, &host, err);

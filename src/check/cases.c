@@ -166,6 +166,8 @@ static void make_backward(const bcam_check_case *forward, bcam_check_case *c)
             c->in[i + 1] = from_forward(forward, place[i]);
             c->step.each_k |= c->in[i + 1].lead == BCAM_LEAD_N;
         }
+    if (c->verb == BCAM_VERB_UNARY_BWD && forward->row % 2) /* two gradients that are added */
+        c->in[2] = c->in[0];
     c->depth = backward_depth(c);
     c->rule = backward_rule(c);
     c->fills = FILLS_FINITE;

@@ -96,34 +96,49 @@ const bcam_check_table bcam_check_cam = {BCAM_COUNT(cam_rows), 0, make_cam};
 static const struct {
     int64_t h, w, to_h, to_w;
     bcam_dtype dtype;
-    bool signed_map;
+    bool signed_map, coloured;
 } upsample_rows[] = {
-    {7, 7, 224, 224, BCAM_F32, false}, {7, 7, 7, 7, BCAM_F32, true},    {1, 1, 13, 7, BCAM_F32, false},
-    {13, 7, 127, 129, BCAM_F32, true}, {5, 3, 16, 16, BCAM_F32, false}, {14, 13, 7, 128, BCAM_F32, true},
-    {7, 7, 50, 33, BCAM_F16, false},   {7, 7, 7, 7, BCAM_F16, true},    {1, 1, 1, 1, BCAM_F16, false},
-    {7, 7, 64, 63, BCAM_U8, false},    {13, 5, 13, 5, BCAM_U8, false},  {1, 1, 7, 5, BCAM_U8, false},
+    {7, 7, 224, 224, BCAM_F32, false, false}, {7, 7, 7, 7, BCAM_F32, true, false},
+    {1, 1, 13, 7, BCAM_F32, false, false},    {13, 7, 127, 129, BCAM_F32, true, false},
+    {5, 3, 16, 16, BCAM_F32, false, false},   {14, 13, 7, 128, BCAM_F32, true, false},
+    {7, 7, 50, 33, BCAM_F16, false, false},   {7, 7, 7, 7, BCAM_F16, true, false},
+    {1, 1, 1, 1, BCAM_F16, false, false},     {7, 7, 64, 63, BCAM_U8, false, false},
+    {13, 5, 13, 5, BCAM_U8, false, false},    {1, 1, 7, 5, BCAM_U8, false, false},
+    {3, 40, 96, 80, BCAM_U8, false, false},   {7, 7, 28, 56, BCAM_U8, true, true},
+    {7, 7, 50, 33, BCAM_U8, false, true},     {1, 1, 5, 16, BCAM_U8, false, true},
+    {14, 13, 7, 128, BCAM_U8, true, true},    {2, 3, 21, 400, BCAM_U8, false, true},
+    {7, 7, 33, 150, BCAM_U8, false, true},    {5, 16, 5, 16, BCAM_U8, false, true},
 };
 
+/* Positions are floats up to the map's size, rounded a few times in both axes; a value errs by as much of the step
+   between two pixels, which is twice the largest at most. */
 static void make_upsample(size_t row, bcam_check_case *c)
 {
     int64_t h = upsample_rows[row].h, w = upsample_rows[row].w, to_h = upsample_rows[row].to_h,
             to_w = upsample_rows[row].to_w;
+    bool coloured = upsample_rows[row].coloured, signed_map = upsample_rows[row].signed_map;
     c->step.segment = BCAM_SEGMENT_CAM;
-    /* Positions are floats up to the map's size, rounded a few times in both axes; a value errs by as much of the step
-       between two pixels, which is twice the largest at most. */
     c->rule = BCAM_RULE_FIRST;
     c->depth = 16.0 * (double)(h > w ? h * h : w * w);
     c->fills = (1u << BCAM_FILL_RANDOM) | (1u << BCAM_FILL_CONSTANT);
-    if (upsample_rows[row].dtype == BCAM_F32)
+    if (upsample_rows[row].dtype == BCAM_F32 || coloured)
         c->fills |= 1u << BCAM_FILL_EXTREME;
+    /* Where places are exact, what infinities come to is the same everywhere, too. */
+    if (coloured && to_h % h == 0 && to_w % w == 0 && signed_map)
+        c->fills |= 1u << BCAM_FILL_SPECIAL;
     c->in[0] = bcam_check_real(BCAM_ROLE_INPUT, BCAM_LEAD_K_N, 2, DIMS(h, w));
-    c->in[0].domain = upsample_rows[row].signed_map ? BCAM_DOMAIN_ANY : BCAM_DOMAIN_RELU;
+    c->in[0].domain = signed_map ? BCAM_DOMAIN_ANY : BCAM_DOMAIN_RELU;
     c->in[1] = bcam_check_real(BCAM_ROLE_INPUT, BCAM_LEAD_K_N, 1, DIMS(2));
     c->in[1].domain = BCAM_DOMAIN_RANGE;
-    c->out[0] = bcam_check_real(BCAM_ROLE_OUTPUT, BCAM_LEAD_K_N, 2, DIMS(to_h, to_w));
+    if (coloured) {
+        c->in[2] = bcam_check_real(BCAM_ROLE_CONST, BCAM_LEAD_NONE, 2, DIMS(256, 3));
+        c->in[2].dtype = BCAM_U8;
+        c->in[2].domain = BCAM_DOMAIN_COLOURS;
+    }
+    c->out[0] = bcam_check_real(BCAM_ROLE_OUTPUT, BCAM_LEAD_K_N, coloured ? 3 : 2, DIMS(to_h, to_w, 3));
     c->out[0].dtype = upsample_rows[row].dtype;
     snprintf(c->name, sizeof c->name, "upsample %dx%d to %dx%d %s", (int)h, (int)w, (int)to_h, (int)to_w,
-             bcam_dtype_name(upsample_rows[row].dtype));
+             coloured ? "colours" : bcam_dtype_name(upsample_rows[row].dtype));
 }
 
 const bcam_check_table bcam_check_upsample = {BCAM_COUNT(upsample_rows), 0, make_upsample};

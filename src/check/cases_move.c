@@ -214,9 +214,9 @@ static const struct {
     int64_t n, c, h, w;
     bcam_prep_attr attr;
 } prep_rows[] = {
-    {3, 3, 1, 1, {false, {0, 1, 2, 0}}},   {3, 3, 7, 13, {false, {0, 1, 2, 0}}}, {3, 3, 7, 13, {true, {0, 1, 2, 0}}},
-    {2, 3, 129, 5, {false, {2, 1, 0, 0}}}, {2, 3, 5, 127, {true, {2, 1, 0, 0}}}, {2, 1, 7, 7, {false, {0, 0, 0, 0}}},
-    {1, 1, 13, 128, {true, {1, 0, 0, 0}}},
+    {3, 3, 1, 1, {{0, 1, 2, 0}}},    {3, 3, 7, 13, {{0, 1, 2, 0}}},  {3, 3, 6, 16, {{2, 0, 1, 0}}},
+    {2, 3, 129, 5, {{2, 1, 0, 0}}},  {2, 3, 5, 127, {{2, 1, 0, 0}}}, {2, 1, 7, 7, {{0, 0, 0, 0}}},
+    {1, 1, 13, 128, {{1, 0, 0, 0}}},
 };
 
 static void make_prep(size_t row, bcam_check_case *c)
@@ -232,10 +232,9 @@ static void make_prep(size_t row, bcam_check_case *c)
     c->in[0].dtype = BCAM_U8;
     c->in[0].domain = BCAM_DOMAIN_BYTE;
     c->in[1] = bcam_check_real(BCAM_ROLE_CONST, BCAM_LEAD_NONE, 2, DIMS(channels, 256));
-    c->out[0] = attr->nhwc ? bcam_check_real(BCAM_ROLE_OUTPUT, BCAM_LEAD_N, 3, DIMS(h, w, channels))
-                           : bcam_check_real(BCAM_ROLE_OUTPUT, BCAM_LEAD_N, 3, DIMS(channels, h, w));
-    snprintf(c->name, sizeof c->name, "prep %dx%dx%dx%d %s channels %d%d%d", (int)c->batch, (int)channels, (int)h,
-             (int)w, attr->nhwc ? "nhwc" : "nchw", attr->channel[0], attr->channel[1], attr->channel[2]);
+    c->out[0] = bcam_check_real(BCAM_ROLE_OUTPUT, BCAM_LEAD_N, 3, DIMS(channels, h, w));
+    snprintf(c->name, sizeof c->name, "prep %dx%dx%dx%d channels %d%d%d", (int)c->batch, (int)channels, (int)h, (int)w,
+             attr->channel[0], attr->channel[1], attr->channel[2]);
 }
 
 const bcam_check_table bcam_check_prep = {BCAM_COUNT(prep_rows), 0, make_prep};

@@ -5,7 +5,7 @@
  *
  *   - |a - b| is within what the verb's rule allows (bcam_check_rule); the same NaN mask; integers exactly
  *   - the candidate run twice gives the same bytes
- *   - a photo alone gives the bytes it gives in its batch
+ *   - a photo alone gives the bytes it gives in its batch (products of other people's libraries excepted)
  *   - inputs are unchanged after the run; open the sides with `guard`, and writing outside an output is an error, too
  *
  * Backward cases are made from the rows of their forward verb, which is what the gradient check differentiates
@@ -35,9 +35,10 @@ typedef enum bcam_check_domain {
     BCAM_DOMAIN_REQUEST,  /* ids, ranks (-2 - r), -1, duplicates, and both out of range */
     BCAM_DOMAIN_FIRST,    /* the number `limit` */
     BCAM_DOMAIN_BYTE,
-    BCAM_DOMAIN_RELU,   /* a map after ReLU; the BCAM_DOMAIN_RANGE behind it is of the map before */
-    BCAM_DOMAIN_RANGE,  /* (K,N,2): minimum and maximum of each map of the operand before it */
-    BCAM_DOMAIN_FORWARD /* an operand or the result of the forward verb, see `source` */
+    BCAM_DOMAIN_COLOURS, /* (256,3): neighbours differ by 1 at most, as a value's row may between devices */
+    BCAM_DOMAIN_RELU,    /* a map after ReLU; the BCAM_DOMAIN_RANGE behind it is of the map before */
+    BCAM_DOMAIN_RANGE,   /* (K,N,2): minimum and maximum of each map of the operand before it */
+    BCAM_DOMAIN_FORWARD  /* an operand or the result of the forward verb, see `source` */
 } bcam_check_domain;
 
 typedef struct bcam_check_operand {
@@ -56,7 +57,7 @@ typedef struct bcam_check_operand {
 typedef enum bcam_check_rule {
     BCAM_RULE_EXACT, /* equal */
     BCAM_RULE_VALUE, /* 16 e |a| */
-    BCAM_RULE_LOCAL, /* 16 e (|a| + |first operand, same element|): functions that cancel near a zero */
+    BCAM_RULE_LOCAL, /* 16 e (|a| + |first operand, same element|): functions that cancel near a zero; of UNARY_BWD both gradients */
     /* e (8 |a| + (8 + 2 sqrt(n)) S): S is the sum of the terms' magnitudes, found by running the reference on magnitudes.
        Sharper than a multiple of the largest |a|, and fair where terms cancel. */
     BCAM_RULE_SUM,
@@ -94,6 +95,9 @@ void bcam_check_forward(const bcam_check_case *backward, bcam_check_case *forwar
 typedef struct bcam_check_side {
     const bcam_device_api *api;
     bcam_device *device;
+    bcam_precision precision; /* of a candidate that is coarser than float: TF32, BF16, FP16; else AUTO */
+    /* Its products are those of libraries that choose another way for another batch: a photo alone is not compared with it in its batch. */
+    bool libraries;
 } bcam_check_side;
 
 typedef enum bcam_check_outcome { BCAM_CHECK_PASSED, BCAM_CHECK_FAILED, BCAM_CHECK_REFUSED } bcam_check_outcome;

@@ -103,6 +103,8 @@ static void fill_whole(const bcam_check_operand *o, bcam_check_fill fill, double
         else if (o->domain == BCAM_DOMAIN_REQUEST)
             out[i] = fill == BCAM_FILL_CONSTANT ? BCAM_CLASS_RANK((double)(i % o->dim[0]))
                                                 : request(o->limit, out + i, i, state);
+        else if (o->domain == BCAM_DOMAIN_COLOURS)
+            out[i] = i % 3 == 0 ? (double)(i / 3) : i % 3 == 1 ? (double)(255 - i / 3) : (double)(64 + i / 6);
         else if (fill == BCAM_FILL_CONSTANT)
             out[i] = constant;
         else if (o->domain == BCAM_DOMAIN_BYTE)

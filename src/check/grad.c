@@ -47,15 +47,23 @@ static double difference(const gradient *g, int64_t i)
     return isfinite(d) && fabs(d) < 1e6 ? d / (2 * STEP) : 0;
 }
 
+/* dy, and what some verbs add to it. */
+static double cotangent(const gradient *g, int64_t i)
+{
+    bool two = g->backward->verb == BCAM_VERB_UNARY_BWD && g->backward->in[2].present;
+    return g->bn.in[0][i] + (two ? g->bn.in[2][i] : 0);
+}
+
 static bcam_status check_direction(gradient *g, const char *what, bcam_error *err)
 {
     bcam_status status = forward_pair(g, err);
     for (int64_t k = 0; k < g->backward->k && status == BCAM_OK; k++) {
-        const double *dy = g->bn.in[0] + k * g->y_count, *dx = g->bn.out[0] + k * g->x_count;
+        const double *dx = g->bn.out[0] + k * g->x_count;
         double numeric = 0, analytic = 0, size = 1e-4;
         for (int64_t i = 0; i < g->y_count; i++) {
-            numeric += dy[i] * difference(g, i);
-            size += fabs(dy[i] * difference(g, i));
+            double term = cotangent(g, k * g->y_count + i) * difference(g, i);
+            numeric += term;
+            size += fabs(term);
         }
         for (int64_t i = 0; i < g->x_count; i++) {
             analytic += dx[i] * g->v[i];
@@ -105,7 +113,7 @@ static bcam_status run_backward(gradient *g, const bcam_check_side *side, uint64
         status = bcam_check_fill_data(g->backward, BCAM_FILL_RANDOM, side, seed, &g->bn, err);
     for (int i = 1; i < BCAM_MAX_IN && status == BCAM_OK; i++) { /* in double, not rounded to floats */
         const bcam_check_operand *o = &g->backward->in[i];
-        if (o->present)
+        if (o->present && o->domain == BCAM_DOMAIN_FORWARD)
             memcpy(g->bn.in[i], o->source < 0 ? g->fn.out[0] : g->fn.in[o->source],
                    (size_t)bcam_check_count(o, g->backward->batch, g->backward->k) * sizeof(double));
     }

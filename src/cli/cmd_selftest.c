@@ -9,16 +9,24 @@
 typedef struct selftest_settings {
     const char *device;
     uint64_t seed;
+    int precision; /* index in PRECISIONS */
     bool json;
     /* counted while it runs */
     int64_t verbs, cases, failed, refused;
 } selftest_settings;
+
+#define PRECISIONS "fp32 tf32 bf16 fp16"
+static const bcam_precision precisions[] = {BCAM_PRECISION_FP32, BCAM_PRECISION_TF32, BCAM_PRECISION_BF16,
+                                            BCAM_PRECISION_FP16};
 
 #define FIELD(member) offsetof(selftest_settings, member)
 
 static const cli_option options[] = {
     {0, "device", "NAME", "auto", "which device is checked: auto, cpu, cuda or reference", NULL,
      "auto cpu cuda reference", cli_set_text, FIELD(device)},
+    {0, "precision", "NAME", "fp32",
+     "fp32, tf32, bf16 or fp16, as the device shall compute; what is allowed follows it", NULL, PRECISIONS,
+     cli_set_choice, FIELD(precision)},
     {0, "seed", "N", "from the clock", "the random inputs' seed, to repeat a run", NULL, NULL, cli_set_seed,
      FIELD(seed)},
     {0, "json", NULL, NULL, "print JSON lines with a message_type: status, error, summary", NULL, NULL, cli_set_flag,
@@ -95,7 +103,7 @@ static int run(int argc, char **argv)
     }
     uint64_t seed = settings.seed;
     bcam_error err = {0};
-    bcam_status status = bcam_selftest(settings.device, &seed, on_row, &settings, &err);
+    bcam_status status = bcam_selftest(settings.device, precisions[settings.precision], &seed, on_row, &settings, &err);
     if (settings.verbs > 0)
         print_summary(&settings, seed);
     return status == BCAM_OK ? CLI_DONE : cli_failed(status, &err, settings.json, cli_exit_status(status));

@@ -1,8 +1,8 @@
 /* cpu.h - the CPU device: plain C for every verb, oneDNN laid over it. Private to the room, but for `bcam_cpu_device`.
  *
  * How it is built up
- *   plain.inc        includes the families (*.inc: gemm, conv, pool, elementwise, reduce, copy, cam), which are written once in terms of the
- *                    type `real`, and ends with the table of slots, one per verb. It is compiled twice: plain_f32.c (real is float) and
+ *   plain.inc        includes the families (*.inc: gemm, conv, pool, elementwise, reduce, copy, cam, upsample), which are written once in
+ *                    terms of the type `real`, and ends with the table of slots, one per verb. It is compiled twice: plain_f32.c (real is float) and
  *                    plain_f64.c (real is double). Everything in it is static but the table. Sums are made in double, in an order that
  *                    depends neither on the number of threads nor on the batch: output bytes depend on neither.
  *   walk.c           turns strided tensors into few long rows, so that one loop serves every layout

@@ -1,4 +1,4 @@
-/* cache.c - the plan cache on disk: one small file an entry, in $XDG_CACHE_HOME/batchcam/plans or ~/.cache/batchcam/plans.
+/* cache.c - the plan cache: the keys of problems, and entries on disk, one small file each, in $XDG_CACHE_HOME/batchcam/plans or ~/.cache/batchcam/plans.
  *
  *   batchcam plan 1
  *   the key                  one line
@@ -17,7 +17,58 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cuda/cuda.h"
+#include "cuda/cudnn.h"
+
+/* ---- the key: everything that the choice depends on ---- */
+
+static size_t put_tensor(char *text, size_t size, const char *name, const bcam_tensor *t)
+{
+    if (!t->data)
+        return (size_t)snprintf(text, size, " %s -", name);
+    size_t used = (size_t)snprintf(text, size, " %s %s@%d", name, bcam_dtype_name(t->dtype),
+                                   (int)bcam_address_alignment(t->data));
+    for (int a = 0; a < t->rank && used < size; a++)
+        used += (size_t)snprintf(text + used, size - used, "%c%lld:%lld", a ? ',' : ' ', (long long)t->dim[a],
+                                 (long long)t->stride[a]);
+    return used;
+}
+
+/* What a step has beside its tensors. */
+static void put_attributes(char *text, size_t size, const bcam_step *step)
+{
+    const bcam_conv_attr *a = &step->u.conv;
+    const bcam_pool_attr *q = &step->u.pool;
+    bool pool = bcam_is_pool(step->verb);
+    const int64_t *stride = pool ? q->stride : a->stride, *dilation = pool ? q->dilation : a->dilation,
+                  *begin = pool ? q->pad_begin : a->pad_begin, *end = pool ? q->pad_end : a->pad_end;
+    size_t used = 0;
+    if (pool)
+        used = (size_t)snprintf(text, size, "%s %lldx%lld ",
+                                q->max         ? "max"
+                                : q->count_pad ? "average of all"
+                                               : "average",
+                                (long long)q->kernel[0], (long long)q->kernel[1]);
+    snprintf(text + used, size - used, "stride %lld,%lld dilation %lld,%lld pad %lld,%lld,%lld,%lld",
+             (long long)stride[0], (long long)stride[1], (long long)dilation[0], (long long)dilation[1],
+             (long long)begin[0], (long long)begin[1], (long long)end[0], (long long)end[1]);
+}
+
+char *bcam_conv_key(const bcam_cudnn *dnn, const bcam_conv_problem *p)
+{
+    const bcam_unary_attr *act = &p->step->act;
+    char text[1024], attributes[256];
+    size_t used = 0, size = sizeof text;
+    const bcam_tensor *const tensors[] = {&p->x, &p->w, &p->y, &p->bias, &p->residual};
+    static const char *const names[] = {"x", "w", "y", "bias", "residual"};
+    for (size_t i = 0; i < BCAM_COUNT(tensors) && used < size; i++)
+        used += put_tensor(text + used, size - used, names[i], tensors[i]);
+    put_attributes(attributes, sizeof attributes, p->step);
+    return bcam_format("%s%s%s%s; %s; act %s %a %a; %s", bcam_verb_name(p->step->verb), p->strict ? " strict" : "",
+                       dnn->deterministic ? " untimed" : "", text, attributes, bcam_unary_name(act->kind),
+                       (double)act->alpha, (double)act->beta, dnn->identity);
+}
+
+/* ---- entries ---- */
 
 static const char magic[] = "batchcam plan 1";
 enum { MOST_BYTES = 16 << 20 };

@@ -1,9 +1,9 @@
-/* choose.c - which of cuDNN's engines carries out a convolution.
+/* choose.c - which of cuDNN's engines carries out a convolution, and whether one of them or the own kernel a pooling.
  *
  * Fusing: what a graph can hold beside the convolution is tried from all to nothing; the rest is bcam_kernel_epilogue's. Of what heuristics
  * propose, engines are left out that lose precision or whose result is not the same twice. The remaining ones are timed on the real shapes, the
  * epilogue included, and the winner is kept on disk. Engines that are compiled at run time take a second or two to make; they are tried where no
- * ready-made one holds the whole step (ReLU6, for one). */
+ * ready-made one holds the whole step (ReLU6, for one). For a pooling there is no other kind, and the own kernel is timed beside it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,38 +11,6 @@
 
 enum { MOST_TRIALS = 16, TIMED_RUNS = 3 };
 static const int64_t most_workspace = (int64_t)1 << 30; /* an engine that wants more is not worth its memory */
-
-/* ---- the key: everything that the choice depends on ---- */
-
-static size_t put_tensor(char *text, size_t size, const char *name, const bcam_tensor *t)
-{
-    if (!t->data)
-        return (size_t)snprintf(text, size, " %s -", name);
-    size_t used = (size_t)snprintf(text, size, " %s %s@%d", name, bcam_dtype_name(t->dtype),
-                                   (int)bcam_address_alignment(t->data));
-    for (int a = 0; a < t->rank && used < size; a++)
-        used += (size_t)snprintf(text + used, size - used, "%c%lld:%lld", a ? ',' : ' ', (long long)t->dim[a],
-                                 (long long)t->stride[a]);
-    return used;
-}
-
-char *bcam_conv_key(const bcam_cudnn *dnn, const bcam_conv_problem *p)
-{
-    const bcam_conv_attr *a = &p->step->u.conv;
-    const bcam_unary_attr *act = &p->step->act;
-    char text[1024];
-    size_t used = 0, size = sizeof text;
-    const bcam_tensor *const tensors[] = {&p->x, &p->w, &p->y, &p->bias, &p->residual};
-    static const char *const names[] = {"x", "w", "y", "bias", "residual"};
-    for (size_t i = 0; i < BCAM_COUNT(tensors) && used < size; i++)
-        used += put_tensor(text + used, size - used, names[i], tensors[i]);
-    return bcam_format("%s%s%s%s; stride %lld,%lld dilation %lld,%lld pad %lld,%lld,%lld,%lld; act %s %a %a; %s",
-                       bcam_verb_name(p->step->verb), p->strict ? " strict" : "", dnn->deterministic ? " untimed" : "",
-                       text, (long long)a->stride[0], (long long)a->stride[1], (long long)a->dilation[0],
-                       (long long)a->dilation[1], (long long)a->pad_begin[0], (long long)a->pad_begin[1],
-                       (long long)a->pad_end[0], (long long)a->pad_end[1], bcam_unary_name(act->kind),
-                       (double)act->alpha, (double)act->beta, dnn->identity);
-}
 
 /* ---- what may be fused ---- */
 
@@ -93,6 +61,12 @@ static bool is_good(const bcam_engine_notes *notes, bool strict, bool compiled)
     return !strict || (!notes->tensor_core && !notes->down_convert);
 }
 
+/* Without rounding float on the way to tensor cores: an average or a maximum is no product, and has no need of them. */
+static bool is_strict(const bcam_conv_problem *p)
+{
+    return p->strict || (bcam_is_pool(p->step->verb) && p->x.dtype == BCAM_F32);
+}
+
 /* Makes plans of the proposed engines until there are enough; with `most` 1 the first that works. */
 static void make_plans(bcam_cudnn *dnn, candidates *c, bool strict, bool compiled, int most)
 {
@@ -122,11 +96,11 @@ static bool find_plans(bcam_cudnn *dnn, const bcam_conv_problem *p, unsigned fus
         return false;
     if (what != KIND_SLOW) {
         bcam_conv_graph_ask(dnn, &c->graph, false);
-        make_plans(dnn, c, p->strict, what == KIND_COMPILED, most);
+        make_plans(dnn, c, is_strict(p), what == KIND_COMPILED, most);
     }
     if (what != KIND_READY && !c->count) {
         bcam_conv_graph_ask(dnn, &c->graph, true);
-        make_plans(dnn, c, p->strict, what == KIND_COMPILED, most);
+        make_plans(dnn, c, is_strict(p), what == KIND_COMPILED, most);
     }
     if (c->count)
         return true;
@@ -135,12 +109,24 @@ static bool find_plans(bcam_cudnn *dnn, const bcam_conv_problem *p, unsigned fus
     return false;
 }
 
-/* Gathers ways to carry out a problem: the fullest fusion that has ready-made engines; where these are few and may be timed, one more way. */
 enum { MOST_WAYS = 2, FEW = 4 };
+
+/* For a pooling: an engine of cuDNN's, if there is one; and the own kernel, a way without a plan. */
+static int find_pool_ways(bcam_cudnn *dnn, const bcam_conv_problem *p, candidates way[MOST_WAYS], bcam_error *err)
+{
+    int count = bcam_pool_asks(dnn, p) && find_plans(dnn, p, 0, KIND_COMPILED, &way[0], err);
+    if (!count || !dnn->card)
+        way[count++] = (candidates){.count = 1};
+    return count;
+}
+
+/* Gathers ways to carry out a problem: the fullest fusion that has ready-made engines; where these are few and may be timed, one more way. */
 static int find_ways(bcam_cudnn *dnn, const bcam_conv_problem *p, unsigned wanted, candidates way[MOST_WAYS],
                      bcam_error *err)
 {
     unsigned attempt[4];
+    if (bcam_is_pool(p->step->verb))
+        return find_pool_ways(dnn, p, way, err);
     int attempts = list_attempts(p, wanted, attempt), count = 0;
     bool timed = !dnn->deterministic && !dnn->card;
     for (int i = 0; i < attempts && count < MOST_WAYS; i++) {
@@ -176,12 +162,14 @@ typedef struct stopwatch {
     cudaEvent_t begin, end;
 } stopwatch;
 
-/* The convolution and what is left of the step behind it. */
+/* The convolution (or pooling) and what is left of the step behind it. */
 static bcam_status run_whole(bcam_cudnn *dnn, const bcam_conv *conv, const bcam_conv_problem *p,
                              const bcam_conv_pack *pack, bcam_error *err)
 {
     static const bcam_unary_attr none = {BCAM_UNARY_NONE, 0, 0};
     bcam_conv_rest rest = bcam_conv_left(conv);
+    if (bcam_conv_is_own(conv))
+        return bcam_cuda_check(bcam_pool_kernel(p, dnn->stream), "cudaLaunchKernel", "timing a kernel", err);
     bcam_status status = bcam_conv_run(dnn, conv, pack, err);
     if (status || !(rest.bias || rest.residual || rest.act))
         return status;
@@ -197,7 +185,7 @@ static bcam_status time_plan(bcam_cudnn *dnn, const bcam_conv *conv, const bcam_
     bcam_conv_pack *pack = NULL;
     if (!grow_trial(trial, (size_t)conv->plan.workspace))
         return BCAM_E_UNSUPPORTED;
-    bcam_status status = bcam_conv_pack_open(conv, p, trial->data, &pack, err);
+    bcam_status status = bcam_conv_is_own(conv) ? BCAM_OK : bcam_conv_pack_open(conv, p, trial->data, &pack, err);
     for (int i = 0; i <= TIMED_RUNS && !status; i++) {
         float ms = 0;
         status =
@@ -258,6 +246,7 @@ static bcam_status find_fastest(bcam_cudnn *dnn, const bcam_conv_problem *p, con
                                  "timing engines", err);
     if (!status)
         status = time_ways(dnn, p, way, ways, trial, &watch, out, err);
+    bcam_cuda_settle(dnn->stream); /* the losers' plans are given back now */
     if (watch.begin)
         cudaEventDestroy(watch.begin);
     if (watch.end)
@@ -267,14 +256,17 @@ static bcam_status find_fastest(bcam_cudnn *dnn, const bcam_conv_problem *p, con
 
 /* ---- the choice ---- */
 
+static const char own_kernel[] = "kernel"; /* stands for the plan where the own kernel won */
+
 /* What the cache keeps, if cuDNN still takes it. */
-static bool take_cached(bcam_cudnn *dnn, bcam_conv *conv)
+static bool take_cached(bcam_cudnn *dnn, const bcam_conv_problem *p, bcam_conv *conv)
 {
     bcam_plan_entry entry = {0};
     if (!bcam_plan_cache_find(conv->key, &entry))
         return false;
+    bool own = bcam_is_pool(p->step->verb) && strcmp(entry.json, own_kernel) == 0;
     bool good = (entry.fused & ~conv->wanted) == 0 &&
-                !bcam_conv_plan_load(dnn, entry.json, entry.json_bytes, &conv->plan, NULL) &&
+                (own || !bcam_conv_plan_load(dnn, entry.json, entry.json_bytes, &conv->plan, NULL)) &&
                 conv->plan.workspace <= most_workspace;
     if (good) {
         conv->fused = entry.fused;
@@ -290,7 +282,12 @@ static void keep_choice(const bcam_conv *conv)
 {
     bcam_plan_entry entry = {.fused = conv->fused};
     snprintf(entry.text, sizeof entry.text, "%s", conv->text);
-    entry.json = bcam_conv_plan_json(&conv->plan, &entry.json_bytes);
+    if (bcam_conv_is_own(conv)) {
+        entry.json = bcam_strdup(own_kernel);
+        entry.json_bytes = strlen(own_kernel);
+    } else {
+        entry.json = bcam_conv_plan_json(&conv->plan, &entry.json_bytes);
+    }
     if (entry.json)
         bcam_plan_cache_keep(conv->key, &entry);
     bcam_free(entry.json);
@@ -315,8 +312,11 @@ static bcam_status choose(bcam_cudnn *dnn, const bcam_conv_problem *p, bcam_cuda
         conv->plan = from->plan[won.plan];
         conv->fused = from->fused;
         conv->graph = from->graph;
-        snprintf(conv->text, sizeof conv->text, "cudnn %lld%s%s", (long long)from->engine[won.plan],
-                 conv->fused ? " fused" : "", timed ? ", timed" : "");
+        if (bcam_conv_is_own(conv))
+            snprintf(conv->text, sizeof conv->text, "%s", own_kernel);
+        else
+            snprintf(conv->text, sizeof conv->text, "cudnn %lld%s%s", (long long)from->engine[won.plan],
+                     conv->fused ? " fused" : "", timed ? ", timed" : "");
         from->plan[won.plan] = (bcam_conv_plan){0};
         from->graph = (bcam_conv_graph){0};
     }
@@ -337,7 +337,7 @@ bcam_status bcam_conv_open(bcam_cudnn *dnn, const bcam_conv_problem *p, bcam_cud
     bcam_status status = BCAM_OK;
     bool kept = !dnn->deterministic && !dnn->card;
     conv->wanted = bcam_problem_extras(p);
-    if (!kept || !take_cached(dnn, conv)) {
+    if (!kept || !take_cached(dnn, p, conv)) {
         status = choose(dnn, p, trial, conv, err);
         if (!status && kept)
             keep_choice(conv);
@@ -363,6 +363,11 @@ void bcam_conv_close(bcam_conv **out)
 bool bcam_conv_is(const bcam_conv *conv, const char *key)
 {
     return strcmp(key, conv->key) == 0;
+}
+
+bool bcam_conv_is_own(const bcam_conv *conv)
+{
+    return !conv->plan.plan;
 }
 
 size_t bcam_conv_workspace(const bcam_conv *conv)

@@ -8,8 +8,8 @@
  *   run.c       starting segments: copies in and out, streams, captured graphs
  *   access.c    host(), read(), write()
  *   guard.c     canaries and poison, for tests
- *   cudnn.c     convolutions as cuDNN graphs; the only file that knows cuDNN
- *   choose.c    which of cuDNN's engines: notes, timing, the plan cache; cache.c keeps entries on disk
+ *   cudnn.c     cuDNN: the library, convolutions as graphs of it; pool.c pooling; plans.c engines and plans; desc.c descriptors
+ *   choose.c    which of cuDNN's engines, or the own kernel: notes, timing; cache.c keeps what won on disk
  *   cublas.c    matrix products; the only file that knows cuBLAS
  *   ../../kernels everything else: one launcher per verb
  *
@@ -49,10 +49,10 @@ bcam_status bcam_cuda_check(cudaError_t code, const char *call, const char *what
 /* ---- cuDNN (cudnn.c, choose.c) ---- */
 
 typedef struct bcam_cudnn bcam_cudnn;
-typedef struct bcam_conv bcam_conv;           /* a convolution with its chosen engine */
-typedef struct bcam_conv_pack bcam_conv_pack; /* a convolution's addresses */
+typedef struct bcam_conv bcam_conv;           /* a convolution or pooling with its chosen engine */
+typedef struct bcam_conv_pack bcam_conv_pack; /* its addresses */
 
-/** A CONV or CONV_BWD as it lies. For CONV_BWD x is dx and y is dy. `data` is one place where it can be tried; its alignment counts. */
+/** A CONV, CONV_BWD, POOL or POOL_BWD as it lies. Backwards x is dx and y is dy; poolings have no w. `data` is one place where it can be tried; its alignment counts. */
 typedef struct bcam_conv_problem {
     const bcam_step *step;
     bcam_tensor x, w, y;        /* (N,C,H,W) (M,C/groups,kh,kw) (N,M,oh,ow) */
@@ -80,6 +80,9 @@ typedef struct bcam_cuda_block {
     size_t bytes;
 } bcam_cuda_block;
 
+bool bcam_is_pool(bcam_verb verb);
+/** Whether cuDNN is asked for a pooling; where not, the own kernel does it. */
+bool bcam_pool_asks(const bcam_cudnn *dnn, const bcam_conv_problem *problem);
 /** Chooses an engine for a problem. What it cannot do of bias, residual and activation is left (bcam_conv_left). */
 bcam_status bcam_conv_open(bcam_cudnn *dnn, const bcam_conv_problem *problem, bcam_cuda_block *trial, bcam_conv **out,
                            bcam_error *err);
@@ -87,6 +90,8 @@ void bcam_conv_close(bcam_conv **conv);
 /** Everything that the choice depends on, in one line; allocated, NULL where memory is out. Problems with one key may share a bcam_conv. */
 char *bcam_conv_key(const bcam_cudnn *dnn, const bcam_conv_problem *problem);
 bool bcam_conv_is(const bcam_conv *conv, const char *key);
+/** The own kernel was the fastest: nothing of cuDNN's is to run. Poolings only. */
+bool bcam_conv_is_own(const bcam_conv *conv);
 size_t bcam_conv_workspace(const bcam_conv *conv);
 const char *bcam_conv_text(const bcam_conv *conv); /* "cudnn 41, timed" */
 /** What bcam_kernel_epilogue has to add after it. */
@@ -139,6 +144,9 @@ struct bcam_device {
 extern const bcam_device_api bcam_cuda_device;
 /** The card is chosen per thread, so every call of the device begins with this. */
 bcam_status bcam_cuda_enter(const bcam_device *device, bcam_error *err);
+/** Waits until nothing of a stream is under way, before what its work uses is freed. A wait that fails is tried once more: where that fails too,
+ *  the card is lost, and nothing runs there any more. */
+void bcam_cuda_settle(cudaStream_t stream);
 
 /* ---- the program ---- */
 
@@ -154,7 +162,7 @@ typedef struct bcam_cuda_port {
 /** A step bound to addresses. */
 typedef struct bcam_cuda_call {
     bcam_kernel_call kernel;
-    bcam_conv *conv; /* CONV, CONV_BWD; owned by the program */
+    bcam_conv *conv; /* what cuDNN does; owned by the program. NULL: a kernel's */
     bcam_conv_pack *pack;
 } bcam_cuda_call;
 
@@ -209,6 +217,8 @@ size_t bcam_cuda_bytes(const bcam_program *program);
 const char *bcam_cuda_algorithm(const bcam_program *program, size_t step);
 
 /* run.c */
+/** Starts one step on the compute stream. */
+bcam_status bcam_cuda_step(bcam_program *program, int step, int pair, bcam_error *err);
 bcam_status bcam_cuda_run(bcam_program *program, unsigned segments, int pair, bcam_error *err);
 bcam_status bcam_cuda_wait(bcam_program *program, int pair, bcam_error *err);
 

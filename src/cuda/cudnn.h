@@ -1,6 +1,6 @@
-/* cudnn.h - what cudnn.c makes for choose.c: descriptors, graphs, execution plans. Private to these two.
+/* cudnn.h - what cudnn.c, pool.c and plans.c make for choose.c: graphs and execution plans. Private to these, and free of cuDNN's own header.
  *
- * A *graph* here is cuDNN's: a convolution with what is fused into it. An *engine config* is one way to run it, a *plan* that way made ready.
+ * A *graph* here is cuDNN's: a convolution with what is fused into it, or a pooling. An *engine config* is one way to run it, a *plan* that way made ready.
  */
 #ifndef BCAM_CUDA_CUDNN_H
 #define BCAM_CUDA_CUDNN_H
@@ -32,7 +32,7 @@ typedef struct bcam_engine_notes {
 } bcam_engine_notes;
 
 typedef struct bcam_conv_plan {
-    bcam_desc plan;
+    bcam_desc plan; /* NULL: the own kernel */
     int64_t workspace;
 } bcam_conv_plan;
 
@@ -53,12 +53,24 @@ struct bcam_conv {
     char *key; /* says everything about the problem; allocated */
 };
 
-/* cudnn.c */
+/* cudnn.c: graphs */
 
 /** Builds the graph; E_UNSUPPORTED where cuDNN refuses it. On failure the graph is empty. */
 bcam_status bcam_conv_graph_open(bcam_cudnn *dnn, const bcam_conv_problem *problem, unsigned fused,
                                  bcam_conv_graph *graph, bcam_error *err);
 void bcam_conv_graph_close(bcam_conv_graph *graph);
+/** Channels as they are stored, padding included. */
+int64_t bcam_stored_channels(const bcam_tensor *t);
+/** The alignment of an address as cuDNN is told of it, at most 16. */
+int64_t bcam_address_alignment(const void *data);
+unsigned bcam_problem_extras(const bcam_conv_problem *problem);
+
+/* pool.c */
+/** Starts the own kernel for a pooling. */
+cudaError_t bcam_pool_kernel(const bcam_conv_problem *problem, cudaStream_t stream);
+
+/* plans.c: engines and plans */
+
 /** Asks for engine configs; `fallback`: those that work, however slowly. None is no error. */
 void bcam_conv_graph_ask(bcam_cudnn *dnn, bcam_conv_graph *graph, bool fallback);
 bcam_engine_notes bcam_conv_graph_notes(const bcam_conv_graph *graph, int config);
@@ -69,10 +81,5 @@ bcam_status bcam_conv_plan_load(bcam_cudnn *dnn, const char *json, size_t bytes,
 /** Allocated; NULL where cuDNN gives none. */
 char *bcam_conv_plan_json(const bcam_conv_plan *plan, size_t *bytes);
 void bcam_conv_plan_close(bcam_conv_plan *plan);
-/** Channels as they are stored, padding included. */
-int64_t bcam_stored_channels(const bcam_tensor *t);
-/** The alignment of an address as cuDNN is told of it, at most 16. */
-int64_t bcam_address_alignment(const void *data);
-unsigned bcam_problem_extras(const bcam_conv_problem *problem);
 
 #endif

@@ -20,6 +20,13 @@ bcam_status bcam_cuda_enter(const bcam_device *device, bcam_error *err)
     return bcam_cuda_check(cudaSetDevice(device->options.index), "cudaSetDevice", "choosing the card", err);
 }
 
+void bcam_cuda_settle(cudaStream_t stream)
+{
+    if (cudaStreamSynchronize(stream) != cudaSuccess)
+        cudaStreamSynchronize(stream);
+    cudaGetLastError();
+}
+
 /* ---- is one there? ---- */
 
 static bcam_status count_cards(int *count, bcam_error *err)
@@ -37,9 +44,11 @@ static bcam_status count_cards(int *count, bcam_error *err)
     if (code == cudaErrorInsufficientDriver) {
         int runtime = 0;
         cudaRuntimeGetVersion(&runtime);
-        return bcam_fail(err, BCAM_E_DEVICE,
-                         "the driver is made for CUDA %d.%d, the CUDA run time here is %d.%d; install a newer driver",
-                         driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+        return bcam_fail(
+            err, BCAM_E_DEVICE,
+            "cudaGetDeviceCount finds the driver, made for CUDA %d.%d, too old for the run time here, CUDA %d.%d; "
+            "install a newer driver",
+            driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
     }
     if (code == cudaErrorNoDevice || (code == cudaSuccess && *count == 0))
         return bcam_fail(err, BCAM_E_DEVICE, "there is no CUDA card that this process may use; take --device cpu");

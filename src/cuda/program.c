@@ -68,17 +68,19 @@ static bcam_status bind_calls(bcam_program *p, bcam_error *err)
     return BCAM_OK;
 }
 
-/* ---- convolutions ---- */
+/* ---- convolutions and poolings ---- */
 
 static bcam_conv_problem problem_of(const bcam_program *p, const bcam_kernel_call *call)
 {
-    bool forward = call->step->verb == BCAM_VERB_CONV;
+    bcam_verb verb = call->step->verb;
+    bool forward = verb == BCAM_VERB_CONV || verb == BCAM_VERB_POOL;
     bcam_conv_problem problem = {.step = call->step,
                                  .x = forward ? call->in[0] : call->out[0],
-                                 .w = call->in[1],
                                  .y = forward ? call->out[0] : call->in[0],
                                  .strict = p->device->options.precision == BCAM_PRECISION_FP32};
-    if (forward) {
+    if (is_conv(verb))
+        problem.w = call->in[1];
+    if (verb == BCAM_VERB_CONV) {
         problem.bias = call->in[2];
         problem.residual = call->in[3];
     }
@@ -89,19 +91,29 @@ static bcam_conv_problem problem_of(const bcam_program *p, const bcam_kernel_cal
 static bcam_status choose_conv(bcam_program *p, bcam_cuda_call *call, bcam_cuda_block *trial, bcam_error *err)
 {
     bcam_conv_problem problem = problem_of(p, &call->kernel);
+    if (bcam_is_pool(call->kernel.step->verb) && !bcam_pool_asks(p->device->dnn, &problem))
+        return BCAM_OK;
     char *key = bcam_conv_key(p->device->dnn, &problem);
     if (!key)
         return bcam_fail_memory(err, 1024, "a convolution");
-    for (size_t i = 0; i < p->conv_count && !call->conv; i++)
+    bcam_conv *conv = NULL;
+    for (size_t i = 0; i < p->conv_count && !conv; i++)
         if (bcam_conv_is(p->convs[i], key))
-            call->conv = p->convs[i];
+            conv = p->convs[i];
     bcam_free(key);
-    if (call->conv)
-        return BCAM_OK;
-    bcam_status status = bcam_conv_open(p->device->dnn, &problem, trial, &call->conv, err);
-    if (!status)
-        p->convs[p->conv_count++] = call->conv;
-    return status;
+    if (!conv) {
+        bcam_status status = bcam_conv_open(p->device->dnn, &problem, trial, &conv, err);
+        if (status)
+            return status;
+        p->convs[p->conv_count++] = conv;
+    }
+    call->conv = bcam_conv_is_own(conv) ? NULL : conv;
+    return BCAM_OK;
+}
+
+static bool may_be_cudnn(bcam_verb verb)
+{
+    return is_conv(verb) || bcam_is_pool(verb);
 }
 
 static bcam_status choose_convs(bcam_program *p, bcam_error *err)
@@ -110,12 +122,12 @@ static bcam_status choose_convs(bcam_program *p, bcam_error *err)
     bcam_status status = BCAM_OK;
     size_t count = 0;
     for (size_t c = 0; c < p->call_count; c++)
-        count += is_conv(p->pair[0].calls[c].kernel.step->verb);
+        count += may_be_cudnn(p->pair[0].calls[c].kernel.step->verb);
     if (!(p->convs = bcam_pool_alloc(&p->place.pool, BCAM_CUDA_PAIRS * count, sizeof(bcam_conv *))))
         return bcam_fail_memory(err, count * sizeof(bcam_conv *), "a program");
     for (size_t c = 0; c < p->call_count && !status; c++)
         for (int pair = 0; pair < BCAM_CUDA_PAIRS && !status; pair++)
-            if (is_conv(p->pair[pair].calls[c].kernel.step->verb))
+            if (may_be_cudnn(p->pair[pair].calls[c].kernel.step->verb))
                 status = choose_conv(p, &p->pair[pair].calls[c], &trial, err);
     cudaFree(trial.data);
     return status;
@@ -127,9 +139,10 @@ static bcam_status pack_convs(bcam_program *p, bcam_error *err)
     for (int pair = 0; pair < BCAM_CUDA_PAIRS; pair++)
         for (size_t c = 0; c < p->call_count && !status; c++) {
             bcam_cuda_call *call = &p->pair[pair].calls[c];
+            if (!call->conv)
+                continue;
             bcam_conv_problem problem = problem_of(p, &call->kernel);
-            if (call->conv)
-                status = bcam_conv_pack_open(call->conv, &problem, p->workspace, &call->pack, err);
+            status = bcam_conv_pack_open(call->conv, &problem, p->workspace, &call->pack, err);
         }
     return status;
 }
@@ -143,7 +156,7 @@ static bcam_status make_workspace(bcam_program *p, bcam_error *err)
         for (size_t c = 0; c < p->call_count; c++) {
             const bcam_cuda_call *call = &p->pair[pair].calls[c];
             bcam_verb verb = call->kernel.step->verb;
-            size_t needed = is_conv(verb)   ? bcam_conv_workspace(call->conv)
+            size_t needed = call->conv      ? bcam_conv_workspace(call->conv)
                             : is_gemm(verb) ? library
                                             : bcam_kernel_scratch(&call->kernel);
             most = needed > most ? needed : most;
@@ -182,9 +195,9 @@ void bcam_cuda_destroy(bcam_program **program)
     if (!p)
         return;
     cudaSetDevice(p->device->options.index);
-    cudaStreamSynchronize(p->device->in); /* nothing may be under way when memory goes */
-    cudaStreamSynchronize(p->device->compute);
-    cudaStreamSynchronize(p->device->out);
+    bcam_cuda_settle(p->device->in); /* nothing may be under way when memory goes */
+    bcam_cuda_settle(p->device->compute);
+    bcam_cuda_settle(p->device->out);
     for (int pair = 0; pair < BCAM_CUDA_PAIRS; pair++)
         destroy_pair(p, &p->pair[pair]);
     for (size_t i = 0; i < p->conv_count; i++)

@@ -56,7 +56,7 @@ static bcam_status run_call(const bcam_program *p, const bcam_cuda_call *call, b
                   : BCAM_OK;
 }
 
-static bcam_status run_step(bcam_program *p, int step, int pair, bcam_error *err)
+bcam_status bcam_cuda_step(bcam_program *p, int step, int pair, bcam_error *err)
 {
     bool guard = p->device->options.guard;
     bcam_status status = guard ? bcam_cuda_guard_before(p, step, err) : BCAM_OK;
@@ -83,7 +83,7 @@ static bcam_status compute(bcam_program *p, unsigned segments, int pair, bcam_er
     bcam_status status = BCAM_OK;
     for (size_t s = 0; s < p->place.step_count && !status; s++)
         if (segments & BCAM_SEGMENT_BIT(p->place.steps[s].segment) && !p->place.alias[s])
-            status = run_step(p, (int)s, pair, err);
+            status = bcam_cuda_step(p, (int)s, pair, err);
     for (size_t i = 0; i < p->port_count && !status; i++)
         if (p->ports[i].converted && p->ports[i].segments & segments)
             status = convert_port(p, &p->ports[i], pair, err);

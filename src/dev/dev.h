@@ -53,6 +53,7 @@ typedef enum bcam_unary_kind {                      /* f(x), alpha, beta */
                                BCAM_UNARY_SIGMOID,
                                BCAM_UNARY_HARD_SIGMOID, /* min(max(alpha x + beta, 0), 1) */
                                BCAM_UNARY_HARD_SWISH,   /* x min(max(x/6 + 1/2, 0), 1) */
+                               BCAM_UNARY_SILU,         /* x / (1 + e^-x) */
                                BCAM_UNARY_TANH,
                                BCAM_UNARY_ELU,      /* x < 0 ? alpha (e^x - 1) : x */
                                BCAM_UNARY_SOFTPLUS, /* log(1 + e^x) */
@@ -131,7 +132,6 @@ typedef struct bcam_copy_attr {
 } bcam_copy_attr;
 
 typedef struct bcam_prep_attr {
-    bool nhwc;      /* out is (N,H,W,C) */
     int channel[4]; /* out channel c is made from byte channel[c] of the pixel; C is out's */
 } bcam_prep_attr;
 
@@ -223,11 +223,14 @@ int bcam_plan_value(bcam_plan *plan, const char *name, bcam_role role, bcam_dtyp
 /** A CONST of dense float32 data that the plan copies; data NULL: zeroed, and *slot (may be NULL) points to it to be filled. */
 int bcam_plan_const_f32(bcam_plan *plan, const char *name, int rank, const int64_t *dim, const float *data,
                         float **slot);
+/** The same for bytes. */
+int bcam_plan_const_u8(bcam_plan *plan, const char *name, int rank, const int64_t *dim, const uint8_t *data,
+                       uint8_t **slot);
 /** Appends a zeroed step with all operands -1; NULL when memory is out. The pointer holds until the next append. */
 bcam_step *bcam_plan_step(bcam_plan *plan, bcam_verb verb, bcam_segment segment, const char *name);
 /** 2 x multiply-adds of a step, for tables; 0 for verbs that move or compare. */
 double bcam_step_flop(const bcam_plan *plan, const bcam_step *step);
-/** Reads a CONST dense and row-major (`as`: BCAM_F32, BCAM_F64, BCAM_I32, BCAM_I64), floating-point ones with their scale. */
+/** Reads a CONST dense and row-major (`as`: BCAM_F32, BCAM_F64, BCAM_I32, BCAM_I64, BCAM_U8), floating-point ones with their scale. */
 void bcam_const_read(const bcam_value *value, bcam_dtype as, void *out);
 
 /* layout.c: the one routine that lays out memory. */

@@ -74,10 +74,6 @@ static void order_of_verb(const bcam_placement *p, const bcam_step *step, bcam_o
     case BCAM_VERB_UPSAMPLE:
         orders[step->in[0]] = orders[step->out[0]] = BCAM_ORDER_DENSE;
         break;
-    case BCAM_VERB_PREP:
-        if (step->u.prep.nhwc)
-            orders[step->out[0]] = BCAM_ORDER_DENSE;
-        break;
     case BCAM_VERB_COPY: {
         const bcam_value *x = &p->values[step->in[0]];
         if (x->role == BCAM_ROLE_INPUT && is_transposition(step, x, &p->values[step->out[0]], to_nchw))
@@ -333,8 +329,8 @@ bcam_status bcam_placement_constant(const bcam_placement *p, const bcam_plan *pl
 {
     bcam_tensor t = p->tensors[v];
     bcam_dtype given = plan->values[v].dtype, as = given == BCAM_F32 && t.dtype == BCAM_F64 ? BCAM_F64 : given;
-    if (given != BCAM_F32 && given != BCAM_I32)
-        return bcam_fail(err, BCAM_E_UNSUPPORTED, "constant '%s' is %s; only float32 and int32 are supported",
+    if (given != BCAM_F32 && given != BCAM_I32 && given != BCAM_U8)
+        return bcam_fail(err, BCAM_E_UNSUPPORTED, "constant '%s' is %s; only float32, int32 and uint8 are supported",
                          p->values[v].name, bcam_dtype_name(given));
     t.data = memory;
     if (as == t.dtype && bcam_tensor_is_dense(&t)) {

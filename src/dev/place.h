@@ -4,7 +4,7 @@
  * Where values lie. A value of rank 4 is channels-last, every other value is dense and row-major. Exceptions among rank 4, all dense:
  *   - outputs of CAM and everything UPSAMPLE reads or writes: (K,N,h,w) and (K,N,H,W) have no channels
  *   - constant weights of CONV and CONV_BWD lie as the device asks for
- *   - a value in (N,H,W,C): the output of PREP with `nhwc`, what a COPY transposes from or to (N,C,H,W), and what elementwise verbs make of
+ *   - a value in (N,H,W,C): what a COPY transposes from or to (N,C,H,W), and what elementwise verbs make of
  *     such a value. That transposition then moves nothing.
  * A COPY or COPY_BWD that moves nothing becomes an alias: no step, the same memory.
  *

@@ -27,20 +27,40 @@ int bcam_plan_value(bcam_plan *plan, const char *name, bcam_role role, bcam_dtyp
     return (int)plan->value_count++;
 }
 
-int bcam_plan_const_f32(bcam_plan *plan, const char *name, int rank, const int64_t *dim, const float *data,
-                        float **slot)
+/* *slot: the plan's own copy. */
+static int add_const(bcam_plan *plan, const char *name, bcam_dtype dtype, int rank, const int64_t *dim,
+                     const void *data, void **slot)
 {
-    size_t count = (size_t)bcam_count(rank, dim);
-    float *copy = bcam_pool_alloc(&plan->pool, count, sizeof *copy);
-    int id = copy ? bcam_plan_value(plan, name, BCAM_ROLE_CONST, BCAM_F32, rank, dim) : -1;
+    size_t count = (size_t)bcam_count(rank, dim), size = bcam_dtype_bytes(dtype);
+    void *copy = bcam_pool_alloc(&plan->pool, count, size);
+    int id = copy ? bcam_plan_value(plan, name, BCAM_ROLE_CONST, dtype, rank, dim) : -1;
     if (id < 0)
         return -1;
     if (data)
-        memcpy(copy, data, count * sizeof *copy);
+        memcpy(copy, data, count * size);
     plan->values[id].data = copy;
-    plan->values[id].data_dtype = BCAM_F32;
+    plan->values[id].data_dtype = dtype;
     bcam_strides_dense(rank, dim, plan->values[id].data_stride);
-    if (slot)
+    *slot = copy;
+    return id;
+}
+
+int bcam_plan_const_f32(bcam_plan *plan, const char *name, int rank, const int64_t *dim, const float *data,
+                        float **slot)
+{
+    void *copy = NULL;
+    int id = add_const(plan, name, BCAM_F32, rank, dim, data, &copy);
+    if (slot && id >= 0)
+        *slot = copy;
+    return id;
+}
+
+int bcam_plan_const_u8(bcam_plan *plan, const char *name, int rank, const int64_t *dim, const uint8_t *data,
+                       uint8_t **slot)
+{
+    void *copy = NULL;
+    int id = add_const(plan, name, BCAM_U8, rank, dim, data, &copy);
+    if (slot && id >= 0)
         *slot = copy;
     return id;
 }
@@ -122,6 +142,8 @@ static void store(void *out, size_t index, bcam_dtype as, const bcam_value *valu
         ((int64_t *)out)[index] = integer_element(at, value->data_dtype);
     else if (as == BCAM_I32)
         ((int32_t *)out)[index] = (int32_t)integer_element(at, value->data_dtype);
+    else if (as == BCAM_U8)
+        ((uint8_t *)out)[index] = (uint8_t)integer_element(at, value->data_dtype);
     else if (as == BCAM_F64)
         ((double *)out)[index] = element(at, value->data_dtype) * (scale ? (double)*scale : 1.0);
     else /* the factor is multiplied in float, so that a folded weight is the same number on every device */

@@ -170,6 +170,7 @@ static bcam_status check_UNARY_BWD(const step_query *q)
         REQUIRE(is_there(&q->in[1]) && same_shape(&q->in[1], &q->out[0]),
                 "the derivative of %s needs what the function %s", bcam_unary_name(q->step->u.unary.kind),
                 bcam_unary_reads(q->step->u.unary.kind) == BCAM_READS_X ? "read" : "gave");
+    REQUIRE(!is_there(&q->in[2]) || same_shape(&q->in[2], &q->out[0]), "two gradients that are added must have one shape");
     return BCAM_OK;
 }
 
@@ -289,9 +290,7 @@ static bcam_status check_PREP(const step_query *q)
     REQUIRE(pixels->rank == 4 && lut->rank == 2 && lut->dim[1] == 256 && lut->dim[0] <= (int64_t)BCAM_COUNT(a->channel),
             "pixels must be (N,channels,H,W), the table (C,256) with at most 4 channels");
     const int64_t *d = pixels->dim;
-    REQUIRE(a->nhwc ? has_shape(&q->out[0], 4, d[0], d[2], d[3], lut->dim[0])
-                    : has_shape(&q->out[0], 4, d[0], lut->dim[0], d[2], d[3]),
-            "the output does not fit");
+    REQUIRE(has_shape(&q->out[0], 4, d[0], lut->dim[0], d[2], d[3]), "the output does not fit");
     for (int64_t c = 0; c < lut->dim[0]; c++)
         REQUIRE(a->channel[c] >= 0 && a->channel[c] < d[1], "there is no byte channel %d", a->channel[c]);
     return BCAM_OK;
@@ -331,9 +330,15 @@ static bcam_status check_CAM(const step_query *q)
 
 static bcam_status check_UPSAMPLE(const step_query *q)
 {
-    const bcam_tensor *map = &q->in[0], *range = &q->in[1], *out = &q->out[0];
-    REQUIRE(map->rank == 4 && has_shape(out, 4, map->dim[0], map->dim[1], -1, -1), "the output does not fit");
-    REQUIRE(is_there(range) || out->dtype != BCAM_U8, "bytes need the range");
+    const bcam_tensor *map = &q->in[0], *range = &q->in[1], *colours = &q->in[2], *out = &q->out[0];
+    bool coloured = is_there(colours);
+    REQUIRE(!coloured || has_shape(colours, 2, 256, 3, 0, 0), "the colours must be (256,3)");
+    REQUIRE(!coloured || (out->dtype == BCAM_U8 && out->rank == 5 && out->dim[4] == 3),
+            "colours make bytes (K,N,H,W,3)");
+    bcam_tensor pixels = *out; /* what is coloured */
+    pixels.rank -= coloured;
+    REQUIRE(map->rank == 4 && has_shape(&pixels, 4, map->dim[0], map->dim[1], -1, -1), "the output does not fit");
+    REQUIRE(is_there(range) || coloured || out->dtype != BCAM_U8, "bytes need the range");
     REQUIRE(!is_there(range) || has_shape(range, 3, map->dim[0], map->dim[1], 2, 0), "the range must be (K,N,2)");
     return BCAM_OK;
 }
@@ -382,7 +387,7 @@ static bool dtype_fits(bcam_verb verb, bool out, int i, bcam_dtype dtype)
 {
     if (verb == BCAM_VERB_UPSAMPLE && out)
         return dtype == BCAM_F32 || dtype == BCAM_F16 || dtype == BCAM_U8;
-    if (verb == BCAM_VERB_PREP && !out && i == 0)
+    if ((verb == BCAM_VERB_PREP && !out && i == 0) || (verb == BCAM_VERB_UPSAMPLE && i == 2))
         return dtype == BCAM_U8;
     bool ids = (verb == BCAM_VERB_SELECT && (out ? i == 0 : i > 0)) || (verb == BCAM_VERB_CAM && !out && i == 2);
     return dtype == (ids ? BCAM_I32 : BCAM_F32);

@@ -86,6 +86,7 @@ static const struct {
     [BCAM_UNARY_SIGMOID] = {"sigmoid", BCAM_READS_Y},
     [BCAM_UNARY_HARD_SIGMOID] = {"hard_sigmoid", BCAM_READS_Y},
     [BCAM_UNARY_HARD_SWISH] = {"hard_swish", BCAM_READS_X},
+    [BCAM_UNARY_SILU] = {"silu", BCAM_READS_X},
     [BCAM_UNARY_TANH] = {"tanh", BCAM_READS_Y},
     [BCAM_UNARY_ELU] = {"elu", BCAM_READS_X},
     [BCAM_UNARY_SOFTPLUS] = {"softplus", BCAM_READS_X},

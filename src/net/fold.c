@@ -1,4 +1,4 @@
-/* fold.c - batch norm into the convolution before it. Weights are not copied: the constant gets a factor per output channel, which the
+/* fold.c - batch norm into the convolution before it; steps that are one function; what fuses into its neighbour. Weights are not copied: the constant gets a factor per output channel, which the
  * device multiplies in when it makes its own copy. */
 #include <string.h>
 
@@ -99,25 +99,51 @@ static void sweep_out(bcam_plan *plan)
     plan->step_count = kept;
 }
 
+/* Whether a value is nobody's business but its one reader's. */
+static bool is_inner(const bcam_plan *plan, const uses *u, int x, const int *targets, int count)
+{
+    return u->maker[x] >= 0 && u->readers[x] == 1 && !is_target(x, targets, count) &&
+           plan->values[x].role != BCAM_ROLE_OUTPUT;
+}
+
+static bcam_status fold_norm(bcam_plan *plan, uses *u, bcam_step *norm, bcam_error *err)
+{
+    int made = u->maker[norm->in[0]], y = norm->out[0];
+    bcam_step *conv = &plan->steps[made];
+    if ((conv->verb != BCAM_VERB_CONV && conv->verb != BCAM_VERB_GEMM) || conv->act.kind != BCAM_UNARY_NONE ||
+        conv->in[3] >= 0)
+        return BCAM_OK;
+    bcam_status status = fold_one(plan, norm, conv, err);
+    u->maker[y] = made;
+    return status;
+}
+
+/* x times its own sigmoid is one function, of which nothing but x need be kept. */
+static void fold_silu(bcam_plan *plan, const uses *u, bcam_step *product, int gate)
+{
+    bcam_step *sigmoid = &plan->steps[u->maker[product->in[gate]]];
+    int x = product->in[1 - gate];
+    if (sigmoid->verb != BCAM_VERB_UNARY || sigmoid->u.unary.kind != BCAM_UNARY_SIGMOID || sigmoid->in[0] != x)
+        return;
+    product->verb = BCAM_VERB_UNARY;
+    product->u.unary = (bcam_unary_attr){.kind = BCAM_UNARY_SILU};
+    product->in[0] = x;
+    product->in[1] = -1;
+    sigmoid->verb = BCAM_VERB_COUNT;
+}
+
 bcam_status bcam_plan_fold(bcam_plan *plan, const int *targets, int count, bcam_error *err)
 {
     uses u = {0};
     bcam_status status =
         count_uses(plan, &u) ? BCAM_OK : bcam_fail_memory(err, plan->value_count * sizeof(int), "folding");
     for (size_t s = 0; status == BCAM_OK && s < plan->step_count; s++) {
-        bcam_step *norm = &plan->steps[s];
-        if (norm->verb != BCAM_VERB_NORM)
-            continue;
-        int x = norm->in[0], made = u.maker[x];
-        if (made < 0 || u.readers[x] != 1 || is_target(x, targets, count) || plan->values[x].role == BCAM_ROLE_OUTPUT)
-            continue;
-        bcam_step *conv = &plan->steps[made];
-        if ((conv->verb != BCAM_VERB_CONV && conv->verb != BCAM_VERB_GEMM) || conv->act.kind != BCAM_UNARY_NONE ||
-            conv->in[3] >= 0)
-            continue;
-        int y = norm->out[0];
-        status = fold_one(plan, norm, conv, err);
-        u.maker[y] = made;
+        bcam_step *step = &plan->steps[s];
+        if (step->verb == BCAM_VERB_NORM && is_inner(plan, &u, step->in[0], targets, count))
+            status = fold_norm(plan, &u, step, err);
+        for (int i = 0; i < 2 && step->verb == BCAM_VERB_BINARY && step->u.binary.kind == BCAM_BINARY_MUL; i++)
+            if (is_inner(plan, &u, step->in[i], targets, count))
+                fold_silu(plan, &u, step, i);
     }
     sweep_out(plan);
     bcam_free(u.readers);
@@ -138,6 +164,12 @@ static bool is_private(const bcam_plan *plan, const uses *u, int x)
     return u->readers[x] == 1 && plan->values[x].role == BCAM_ROLE_WORK;
 }
 
+static bool same_values(const bcam_plan *plan, int a, int b)
+{
+    const bcam_value *x = &plan->values[a], *y = &plan->values[b];
+    return x->rank == y->rank && memcmp(x->dim, y->dim, (size_t)x->rank * sizeof *x->dim) == 0;
+}
+
 /* An addition of equal shapes, one operand of which is a convolution's that nobody else reads: the convolution moves to the addition's place
  * and adds the other operand itself. Of two such convolutions the later one moves, so that the other is surely there. */
 static void fuse_residual(bcam_plan *plan, uses *u, size_t at)
@@ -148,12 +180,11 @@ static void fuse_residual(bcam_plan *plan, uses *u, size_t at)
     int best = -1, other = -1;
     for (int i = 0; i < 2; i++) {
         int x = add->in[i], made = u->maker[x];
-        const bcam_value *vx = &plan->values[x], *vy = &plan->values[add->in[1 - i]];
         if (made < 0 || made <= best || !is_private(plan, u, x) || add->in[0] == add->in[1])
             continue;
         const bcam_step *conv = &plan->steps[made];
-        bool fits = vx->rank == vy->rank && memcmp(vx->dim, vy->dim, (size_t)vx->rank * sizeof *vx->dim) == 0;
-        if (!fits || conv->verb != BCAM_VERB_CONV || conv->in[3] >= 0 || conv->act.kind != BCAM_UNARY_NONE)
+        if (!same_values(plan, x, add->in[1 - i]) || conv->verb != BCAM_VERB_CONV || conv->in[3] >= 0 ||
+            conv->act.kind != BCAM_UNARY_NONE)
             continue;
         best = made;
         other = add->in[1 - i];
@@ -184,6 +215,25 @@ static void fuse_activation(bcam_plan *plan, uses *u, size_t at)
     unary->verb = BCAM_VERB_COUNT;
 }
 
+/* Two gradients meet and go on through an activation: its derivative adds them itself. */
+static void fuse_gradient_sum(bcam_plan *plan, uses *u, size_t at)
+{
+    bcam_step *unary = &plan->steps[at];
+    if (unary->verb != BCAM_VERB_UNARY_BWD || unary->in[2] >= 0)
+        return;
+    int dy = unary->in[0], made = u->maker[dy];
+    if (made < 0 || !is_private(plan, u, dy))
+        return;
+    bcam_step *add = &plan->steps[made];
+    if (add->verb != BCAM_VERB_BINARY || add->u.binary.kind != BCAM_BINARY_ADD ||
+        add->segment != BCAM_SEGMENT_BACKWARD || add->act.kind != BCAM_UNARY_NONE ||
+        !same_values(plan, add->in[0], dy) || !same_values(plan, add->in[1], dy))
+        return;
+    unary->in[0] = add->in[0];
+    unary->in[2] = add->in[1];
+    add->verb = BCAM_VERB_COUNT;
+}
+
 bcam_status bcam_plan_fuse(bcam_plan *plan, bcam_error *err)
 {
     uses u = {0};
@@ -192,6 +242,7 @@ bcam_status bcam_plan_fuse(bcam_plan *plan, bcam_error *err)
     for (size_t s = 0; status == BCAM_OK && s < plan->step_count; s++) {
         fuse_residual(plan, &u, s);
         fuse_activation(plan, &u, s);
+        fuse_gradient_sum(plan, &u, s);
     }
     sweep_out(plan);
     bcam_free(u.readers);

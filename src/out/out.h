@@ -18,8 +18,8 @@ typedef struct bcam_out_map {
     float logit, probability, raw_min, raw_max;
     int height, width;
     bcam_dtype dtype;
-    const void *data;  /* (height, width) */
-    const float *full; /* (in_height, in_width) float32 upsampled map for pictures; NULL where no picture is wanted */
+    const void *data;       /* (height, width) */
+    const uint8_t *colours; /* (in_height, in_width, 3) the map in colours; NULL where no picture is wanted */
 } bcam_out_map;
 
 /** One photo and everything known of it. Everything is borrowed for the call. */
@@ -74,10 +74,10 @@ void bcam_out_close(bcam_out **out);
 
 const char *bcam_sqlite_version(void); /* "SQLite 3.40.1" */
 
-/* ---- overlay.c: colour map, blend, JPEG ---- */
+/* ---- overlay.c: blend, JPEG ---- */
 
-/** The colour map "turbo-like"/JET table and blend: out (height, width, 3) = half photo, half colour of map/max (max <= 0: photo darkened only). */
-void bcam_overlay_blend(const uint8_t *pixels, const float *map, float max, int height, int width, uint8_t *out);
+/** Half photo, half colour, rounded up; all (height, width, 3). */
+void bcam_overlay_blend(const uint8_t *pixels, const uint8_t *colours, int height, int width, uint8_t *out);
 /** JPEG of RGB bytes into allocated memory (bcam_free). */
 bcam_status bcam_jpeg_encode(const uint8_t *rgb, int height, int width, int quality, uint8_t **out, size_t *bytes,
                              bcam_error *err);

@@ -1,8 +1,6 @@
-/* overlay.c - the colour map, the blend, and a JPEG for every map. */
+/* overlay.c - the blend of photo and colours, and a JPEG for every map. */
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "out/writer.h"
@@ -10,38 +8,10 @@
 #define QUALITY 90
 #define BASE_LIMIT 60 /* of a photo's name, in the overlay's name */
 
-/* One channel of JET at i of 0 … 255: the ramp 1.5 - |4 i/255 - peak|, cut to [0, 1]. Red peaks at 3, green at
- * 2, blue at 1. */
-static uint8_t jet(int i, int peak)
+void bcam_overlay_blend(const uint8_t *pixels, const uint8_t *colours, int height, int width, uint8_t *out)
 {
-    int twice = 765 - abs(8 * i - 510 * peak); /* 2 * 255 * the ramp */
-    return (uint8_t)(twice < 0 ? 0 : twice > 510 ? 255 : (twice + 1) / 2);
-}
-
-float bcam_overlay_max(const float *map, int height, int width)
-{
-    float max = 0;
-    for (size_t i = 0; i < (size_t)height * (size_t)width; i++)
-        if (isfinite(map[i]) && map[i] > max)
-            max = map[i];
-    return max;
-}
-
-/* pixels, out (height, width, 3); map (height, width) */
-void bcam_overlay_blend(const uint8_t *pixels, const float *map, float max, int height, int width, uint8_t *out)
-{
-    uint8_t table[256][3];
-    for (int i = 0; i < 256; i++)
-        for (int c = 0; c < 3; c++)
-            table[i][c] = jet(i, 3 - c);
-    for (size_t i = 0; i < (size_t)height * (size_t)width; i++) {
-        static const uint8_t none[3] = {0};
-        const uint8_t *colour = none;
-        if (max > 0 && !isnan(map[i]))
-            colour = table[map[i] <= 0 ? 0 : map[i] >= max ? 255 : (int)(255 * (map[i] / max))];
-        for (int c = 0; c < 3; c++)
-            out[3 * i + (size_t)c] = (uint8_t)((pixels[3 * i + (size_t)c] + colour[c] + 1) / 2);
-    }
+    for (size_t i = 0; i < (size_t)height * (size_t)width * 3; i++)
+        out[i] = (uint8_t)((pixels[i] + colours[i] + 1) / 2);
 }
 
 /* ---- the writer ---- */
@@ -90,8 +60,7 @@ static bcam_status write_one(overlay *self, const bcam_out_item *item, const bca
 {
     uint8_t *jpeg = NULL;
     size_t bytes;
-    bcam_overlay_blend(item->pixels, map->full, bcam_overlay_max(map->full, item->in_height, item->in_width),
-                       item->in_height, item->in_width, self->blend);
+    bcam_overlay_blend(item->pixels, map->colours, item->in_height, item->in_width, self->blend);
     bcam_status status = bcam_jpeg_encode(self->blend, item->in_height, item->in_width, QUALITY, &jpeg, &bytes, err);
     if (status != BCAM_OK)
         return status;
@@ -118,7 +87,7 @@ static bcam_status overlay_write(void *state, const bcam_out_item *item, bcam_er
     }
     bcam_status status = BCAM_OK;
     for (int i = 0; status == BCAM_OK && i < item->map_count; i++)
-        if (item->maps[i].full && item->maps[i].outcome != BCAM_MAP_NONE)
+        if (item->maps[i].colours && item->maps[i].outcome != BCAM_MAP_NONE)
             status = write_one(self, item, &item->maps[i], err);
     return status;
 }

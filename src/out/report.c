@@ -160,7 +160,7 @@ static bcam_status add_card(report *self, report_group *group, const bcam_out_it
 {
     const bcam_out_map *map = NULL;
     for (int i = 0; i < item->map_count && !map; i++)
-        if (item->maps[i].full && item->maps[i].outcome != BCAM_MAP_NONE)
+        if (item->maps[i].colours && item->maps[i].outcome != BCAM_MAP_NONE)
             map = &item->maps[i];
     report_card card = {.id = item->id,
                         .label = item->label,
@@ -173,7 +173,8 @@ static bcam_status add_card(report *self, report_group *group, const bcam_out_it
     }
     bcam_status status = map ? keep_names(self, map, err) : BCAM_OK;
     if (status == BCAM_OK)
-        status = bcam_report_thumb(item->pixels, map ? map->full : NULL, item->in_height, item->in_width, &card, err);
+        status =
+            bcam_report_thumb(item->pixels, map ? map->colours : NULL, item->in_height, item->in_width, &card, err);
     if (status != BCAM_OK)
         return status;
     card.path = bcam_strdup(item->path);

@@ -55,8 +55,8 @@ typedef struct report {
 /** The page, as text. `failed` of it is set where memory ran out. */
 void bcam_report_page(const report *self, bcam_text *page);
 
-/** thumb.c: the photo (and, where `map` is not NULL, the photo under the map to its right) as a small JPEG. */
-bcam_status bcam_report_thumb(const uint8_t *pixels, const float *map, int height, int width, report_card *card,
+/** thumb.c: the photo (and, where `colours` is not NULL, the photo under them to its right) as a small JPEG. */
+bcam_status bcam_report_thumb(const uint8_t *pixels, const uint8_t *colours, int height, int width, report_card *card,
                               bcam_error *err);
 
 #endif

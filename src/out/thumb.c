@@ -51,7 +51,7 @@ static void shrink(const uint8_t *in, int height, int width, uint8_t *out, int h
     }
 }
 
-bcam_status bcam_report_thumb(const uint8_t *pixels, const float *map, int height, int width, report_card *card,
+bcam_status bcam_report_thumb(const uint8_t *pixels, const uint8_t *colours, int height, int width, report_card *card,
                               bcam_error *err)
 {
     int longer = height > width ? height : width;
@@ -59,18 +59,18 @@ bcam_status bcam_report_thumb(const uint8_t *pixels, const float *map, int heigh
     int w = longer <= SIDE ? width : (int)((int64_t)width * SIDE / longer);
     h = h < 1 ? 1 : h;
     w = w < 1 ? 1 : w;
-    int both = map ? 2 * w : w;
+    int both = colours ? 2 * w : w;
     size_t full_bytes = (size_t)height * (size_t)width * 3, bytes = (size_t)h * (size_t)both * 3,
            stride = (size_t)both * 3;
-    uint8_t *small = bcam_alloc(bytes, 1), *blend = map ? bcam_alloc(full_bytes, 1) : NULL;
+    uint8_t *small = bcam_alloc(bytes, 1), *blend = colours ? bcam_alloc(full_bytes, 1) : NULL;
     bcam_status status = BCAM_OK;
-    if (!small || (map && !blend)) {
+    if (!small || (colours && !blend)) {
         status = bcam_fail_memory(err, full_bytes, "a picture of the report");
         goto out;
     }
     shrink(pixels, height, width, small, h, w, stride);
-    if (map) {
-        bcam_overlay_blend(pixels, map, bcam_overlay_max(map, height, width), height, width, blend);
+    if (colours) {
+        bcam_overlay_blend(pixels, colours, height, width, blend);
         shrink(blend, height, width, small + (size_t)w * 3, h, w, stride);
     }
     card->height = h;

@@ -95,11 +95,6 @@ void bcam_text_base64(bcam_text *text, const void *data, size_t bytes);
 void bcam_text_fini(bcam_text *text);
 bool bcam_utf8_valid(const char *string);
 
-/* ---- overlay.c ---- */
-
-/** The largest finite value, 0 where there is none above it. */
-float bcam_overlay_max(const float *map, int height, int width);
-
 /* ---- runjson.c ---- */
 
 /** Whether a text is a run.json that batchcam wrote. */

@@ -102,7 +102,7 @@ static bool place_found(bcam_engine *e, int pair, int layer, int method)
     *bcam_engine_find(e, pair, layer, method) = (bcam_engine_found){
         .given = results_of(e, pair, value->given, given, bcam_dtype_bytes(e->options.map_dtype), &fits),
         .range = results_of(e, pair, value->range, 2, sizeof(float), &fits),
-        .picture = results_of(e, pair, value->picture, input_area, sizeof(float), &fits),
+        .picture = results_of(e, pair, value->picture, 3 * input_area, 1, &fits),
         .raw = results_of(e, pair, value->raw, area, sizeof(float), &fits),
         .weights = results_of(e, pair, value->weights, target->channels, sizeof(float), &fits)};
     return fits;

@@ -16,11 +16,11 @@ enum {
 /** What a batch gave for one layer and method, k slowest: the device's own host memory or, where the classes are computed in several runs, a copy
  *  that the runs are gathered into. */
 typedef struct bcam_engine_found {
-    void *given;    /* (K,N,height,width) */
-    float *range;   /* (K,N,2) */
-    float *picture; /* (K,N,H,W) or NULL */
-    float *raw;     /* (K,N,h,w) */
-    float *weights; /* (K,N,C) or NULL */
+    void *given;      /* (K,N,height,width) */
+    float *range;     /* (K,N,2) */
+    uint8_t *picture; /* (K,N,H,W,3) or NULL */
+    float *raw;       /* (K,N,h,w) */
+    float *weights;   /* (K,N,C) or NULL */
 } bcam_engine_found;
 
 /** A batch on its way: what was started on one of the device's buffer pairs, and what came of it. */

@@ -105,7 +105,7 @@ static void spoil_map(const bcam_engine *e, const bcam_engine_layer *layer, cons
     spoil(found->range + 2 * kn, 2);
     spoil(found->raw + kn * area, area);
     if (found->picture)
-        spoil(found->picture + kn * input_area, input_area);
+        memset(found->picture + 3 * kn * input_area, 0, 3 * input_area);
     if (found->weights && !layer->constant)
         spoil(found->weights + kn * channels, channels);
 }
@@ -151,7 +151,7 @@ static void gather(bcam_engine *e, int pair, int first)
                         now);
             gather_into(e, pair, value->range, found->range, 2 * sizeof(float), first, now);
             gather_into(e, pair, value->raw, found->raw, area * sizeof(float), first, now);
-            gather_into(e, pair, value->picture, found->picture, input_area * sizeof(float), first, now);
+            gather_into(e, pair, value->picture, found->picture, 3 * input_area, first, now);
             gather_into(e, pair, value->weights, found->weights, (size_t)target->channels * sizeof(float), first, now);
         }
 }
@@ -300,10 +300,10 @@ bcam_status bcam_engine_map(const bcam_engine *e, int layer, int method, int n, 
     return BCAM_OK;
 }
 
-const float *bcam_engine_picture(const bcam_engine *e, int layer, int method, int n, int k)
+const uint8_t *bcam_engine_picture(const bcam_engine *e, int layer, int method, int n, int k)
 {
-    const float *pictures = bcam_engine_find(e, e->shown, layer, method)->picture;
-    return pictures ? pictures + place(e, n, k) * (size_t)e->info.height * (size_t)e->info.width : NULL;
+    const uint8_t *pictures = bcam_engine_find(e, e->shown, layer, method)->picture;
+    return pictures ? pictures + 3 * place(e, n, k) * (size_t)e->info.height * (size_t)e->info.width : NULL;
 }
 
 /* Copies (K,N,item) as (K,count,item): the photos that only fill up the batch are left out. */

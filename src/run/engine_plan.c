@@ -204,8 +204,9 @@ static bcam_status plan_gradients(bcam_engine *e, const bcam_net_info *info, bca
 
 static bcam_status plan_maps(bcam_engine *e, bcam_plan *plan, bcam_error *err)
 {
-    bcam_cam_output output = {
-        .signed_maps = e->options.signed_maps, .dtype = e->options.map_dtype, .picture = e->pictures};
+    bcam_cam_output output = {.signed_maps = e->options.signed_maps, .dtype = e->options.map_dtype, .colours = -1};
+    if (e->pictures && (output.colours = bcam_cam_colours(plan)) < 0)
+        return out_of_memory(err);
     output.picture_height = e->info.height;
     output.picture_width = e->info.width;
     if (e->options.map_size == BCAM_SIZE_INPUT) {

@@ -14,11 +14,11 @@ bcam_status bcam_device_find(const char *name, bcam_device_options *options, con
 
 /* ---- engine.c, engine_plan.c, engine_compute.c: what the run needs of an engine beside the public calls ---- */
 
-/** As bcam_engine_open; `pictures`: float32 maps of the network's input size are made as well (bcam_engine_picture). */
+/** As bcam_engine_open; `pictures`: maps in colours, of the network's input size, are made as well (bcam_engine_picture). */
 bcam_status bcam_engine_make(const char *model, const bcam_engine_options *options, bool pictures, bcam_engine **out,
                              bcam_error *err);
-/** The (H,W) float32 map for pictures; indices as of bcam_engine_map. */
-const float *bcam_engine_picture(const bcam_engine *engine, int layer, int method, int n, int k);
+/** The (H,W,3) map in colours; indices as of bcam_engine_map. */
+const uint8_t *bcam_engine_picture(const bcam_engine *engine, int layer, int method, int n, int k);
 const bcam_recipe *bcam_engine_recipe(const bcam_engine *engine);
 const char *bcam_engine_method(const bcam_engine *engine, int method);
 const char *bcam_engine_precision(const bcam_engine *engine); /* as computed: "fp32", "tf32", … */

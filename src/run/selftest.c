@@ -2,17 +2,20 @@
 #include <time.h>
 
 #include "check/check.h"
+#include "cpu/cpu.h"
 #include "run/run.h"
 
-static bcam_status open_side(const char *name, bcam_check_side *side, bcam_error *err)
+static bcam_status open_side(const char *name, bcam_precision precision, bcam_check_side *side, bcam_error *err)
 {
-    bcam_device_options o = {
-        .precision = BCAM_PRECISION_FP32, .guard = true, .deterministic = true}; /* what is allowed is for fp32 */
+    bcam_device_options o = {.precision = precision, .guard = true, .deterministic = true};
     bcam_status status = bcam_device_find(name, &o, &side->api, err);
+    side->precision = precision == BCAM_PRECISION_FP32 ? BCAM_PRECISION_AUTO : precision;
+    side->libraries = status == BCAM_OK && side->api != &bcam_cpu_device;
     return status != BCAM_OK ? status : side->api->open(&o, &side->device, err);
 }
 
-bcam_status bcam_selftest(const char *device, uint64_t *seed, bcam_selftest_fn row, void *data, bcam_error *err)
+bcam_status bcam_selftest(const char *device, bcam_precision precision, uint64_t *seed, bcam_selftest_fn row,
+                          void *data, bcam_error *err)
 {
     bcam_check_side reference = {0}, candidate = {0};
     uint64_t own = (uint64_t)time(NULL);
@@ -20,9 +23,10 @@ bcam_status bcam_selftest(const char *device, uint64_t *seed, bcam_selftest_fn r
         seed = &own;
     if (!*seed)
         *seed = (uint64_t)time(NULL);
-    bcam_status status = open_side("reference", &reference, err);
+    precision = precision == BCAM_PRECISION_AUTO ? BCAM_PRECISION_FP32 : precision;
+    bcam_status status = open_side("reference", BCAM_PRECISION_FP32, &reference, err);
     if (status == BCAM_OK)
-        status = open_side(device, &candidate, err);
+        status = open_side(device, precision, &candidate, err);
     if (status == BCAM_OK)
         status = bcam_check_selftest(&reference, &candidate, *seed, row, data, err);
     if (candidate.device)

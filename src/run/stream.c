@@ -1,6 +1,7 @@
-/* stream.c - photos in, rows out, a batch at a time: the threads decode a batch together, compute it together, and one writes it in order.
+/* stream.c - photos in, rows out, a batch at a time: the threads decode a batch together, the device computes it, and one writes it in order.
  *
- * Decoding beside an OpenMP team that computes is slower than in turn with it, so the CPU device has no decode workers. */
+ * A device with two pairs of buffers computes one batch while the next is decoded and the last one written. The CPU has one: decoding beside an
+ * OpenMP team that computes is slower than in turn with it. */
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
@@ -21,14 +22,24 @@ typedef struct photo_slot {
     int at; /* its place in the engine's batch, -1: none */
 } photo_slot;
 
+/** A batch on its way from the list to its rows, in one of the device's pairs. */
+typedef struct load {
+    photo_slot *slots; /* N */
+    int filled, count; /* photos; those of them that are computed */
+    int32_t *classes;  /* (N,K) */
+    int pair;
+} load;
+
+enum { MOST_LOADS = 2 };
+
 typedef struct stream {
     bcam_job *job;
     bcam_list *list;
-    photo_slot *slots; /* N */
-    int filled;
-    bcam_photo *photos; /* one a thread */
+    load loads[MOST_LOADS];
+    int pairs;                /* loads that can be under way */
+    int64_t started, written; /* loads */
+    bcam_photo *photos;       /* one a thread */
     int threads;
-    int32_t *classes;   /* (N,K) */
     bcam_out_map *maps; /* of one photo: layers x methods x K */
     int64_t given;      /* photos taken from the list */
     bool end;
@@ -38,11 +49,11 @@ typedef struct stream {
 
 /* ---- list ---- */
 
-static bcam_status fill_slots(stream *s, bcam_error *err)
+static bcam_status fill_slots(stream *s, load *l, bcam_error *err)
 {
     bcam_item item;
     bcam_job *job = s->job;
-    for (s->filled = 0; s->filled < job->info.batch && !s->end; s->filled++, s->given++) {
+    for (l->filled = 0; l->filled < job->info.batch && !s->end; l->filled++, s->given++) {
         if (job->options->limit && s->given >= job->options->limit) {
             s->end = true;
             break;
@@ -50,24 +61,24 @@ static bcam_status fill_slots(stream *s, bcam_error *err)
         bcam_status status = bcam_list_next(s->list, &item, &s->end, err);
         if (status != BCAM_OK || s->end)
             return status;
-        photo_slot *slot = &s->slots[s->filled];
+        photo_slot *slot = &l->slots[l->filled];
         *slot = (photo_slot){.path = bcam_strdup(item.path), .shown = bcam_strdup(item.shown), .at = -1};
         slot->label = bcam_labels_of(&job->labels, &job->names, &item, &job->log);
         if (!slot->path || !slot->shown) {
-            s->filled++;
+            l->filled++;
             return bcam_fail(err, BCAM_E_MEMORY, "out of memory while listing photos");
         }
     }
     return BCAM_OK;
 }
 
-static void empty_slots(stream *s)
+static void empty_slots(load *l)
 {
-    for (int i = 0; i < s->filled; i++) {
-        bcam_free(s->slots[i].path);
-        bcam_free(s->slots[i].shown);
+    for (int i = 0; i < l->filled; i++) {
+        bcam_free(l->slots[i].path);
+        bcam_free(l->slots[i].shown);
     }
-    s->filled = 0;
+    l->filled = 0;
 }
 
 /* ---- decode ---- */
@@ -90,29 +101,29 @@ static void decode(const stream *s, photo_slot *slot, bcam_photo *photo, uint8_t
     }
 }
 
-/* Every photo is decoded into its own place; good ones then move up, so that the batch has no holes. Returns how many there are. */
-static int decode_batch(stream *s)
+/* Every photo is decoded into its own place; good ones then move up, so that the batch has no holes. */
+static void decode_load(stream *s, load *l)
 {
-    uint8_t *pixels = bcam_engine_pixels(s->job->engine, 0);
+    uint8_t *pixels = bcam_engine_pixels(s->job->engine, l->pair);
     size_t item = (size_t)s->job->info.height * (size_t)s->job->info.width * 3;
-    int k = s->job->info.classes, count = 0;
+    int k = s->job->info.classes;
 #pragma omp parallel for schedule(dynamic) num_threads(s->threads)
-    for (int i = 0; i < s->filled; i++)
-        decode(s, &s->slots[i], &s->photos[omp_get_thread_num()], pixels + (size_t)i * item);
-    for (int i = 0; i < s->filled; i++) {
-        photo_slot *slot = &s->slots[i];
+    for (int i = 0; i < l->filled; i++)
+        decode(s, &l->slots[i], &s->photos[omp_get_thread_num()], pixels + (size_t)i * item);
+    l->count = 0;
+    for (int i = 0; i < l->filled; i++) {
+        photo_slot *slot = &l->slots[i];
         if (slot->outcome != BCAM_OUTCOME_OK)
             continue;
-        if (!bcam_targets_fill(&s->job->targets, slot->shown, slot->label, s->classes + count * k)) {
+        if (!bcam_targets_fill(&s->job->targets, slot->shown, slot->label, l->classes + l->count * k)) {
             slot->outcome = BCAM_OUTCOME_NO_LABEL;
             snprintf(slot->message, sizeof slot->message, "its label was to be explained, and it has none");
             continue;
         }
-        if (count != i)
-            memmove(pixels + (size_t)count * item, pixels + (size_t)i * item, item);
-        slot->at = count++;
+        if (l->count != i)
+            memmove(pixels + (size_t)l->count * item, pixels + (size_t)i * item, item);
+        slot->at = l->count++;
     }
-    return count;
 }
 
 /* ---- write ---- */
@@ -189,7 +200,7 @@ static void count_outcome(bcam_job *job, const photo_slot *slot)
     job->rotated += slot->orientation > 1;
 }
 
-static bcam_status write_slot(stream *s, const photo_slot *slot, bcam_error *err)
+static bcam_status write_slot(stream *s, const load *l, const photo_slot *slot, bcam_error *err)
 {
     bcam_job *job = s->job;
     bcam_out_prediction predictions[PREDICTIONS];
@@ -213,8 +224,8 @@ static bcam_status write_slot(stream *s, const photo_slot *slot, bcam_error *err
         item.prediction_count = best_predictions(job, logits, predictions);
         item.maps = s->maps;
         item.map_count = collect_maps(s, slot->at);
-        item.pixels =
-            bcam_engine_pixels(job->engine, 0) + (size_t)slot->at * (size_t)job->info.height * (size_t)job->info.width * 3;
+        item.pixels = bcam_engine_pixels(job->engine, l->pair) +
+                      (size_t)slot->at * (size_t)job->info.height * (size_t)job->info.width * 3;
         if (slot->label >= 0 && item.prediction_count) {
             job->labelled++;
             job->correct += predictions[0].class_id == slot->label;
@@ -228,25 +239,41 @@ static bcam_status write_slot(stream *s, const photo_slot *slot, bcam_error *err
 
 /* ---- the stream ---- */
 
-static bcam_status one_batch(stream *s, bcam_error *err)
+static bcam_status start_load(stream *s, load *l, bcam_error *err)
 {
     bcam_job *job = s->job;
     double t0 = bcam_clock_seconds();
-    int count = decode_batch(s);
+    decode_load(s, l);
     double t1 = bcam_clock_seconds();
-    bcam_status status = BCAM_OK;
-    if (count) {
-        bcam_batch batch = {.count = count, .pixels = bcam_engine_pixels(job->engine, 0), .classes = s->classes};
-        status = bcam_engine_compute(job->engine, &batch, err);
-        if (status == BCAM_OK && !job->summary.ok)
-            status = bcam_job_self_check(job, err);
-    }
-    double t2 = bcam_clock_seconds();
-    for (int i = 0; status == BCAM_OK && i < s->filled; i++)
-        status = write_slot(s, &s->slots[i], err);
+    bcam_batch batch = {.count = l->count, .pixels = bcam_engine_pixels(job->engine, l->pair), .classes = l->classes};
+    bcam_status status = l->count ? bcam_engine_start(job->engine, &batch, l->pair, err) : BCAM_OK;
     job->times.decode += t1 - t0;
-    job->times.compute += t2 - t1;
-    job->times.write += bcam_clock_seconds() - t2;
+    job->times.compute += bcam_clock_seconds() - t1;
+    return status;
+}
+
+static bcam_status finish_load(stream *s, load *l, bcam_error *err)
+{
+    bcam_job *job = s->job;
+    double t0 = bcam_clock_seconds();
+    bcam_status status = l->count ? bcam_engine_finish(job->engine, l->pair, err) : BCAM_OK;
+    if (status == BCAM_OK && l->count && !job->summary.ok)
+        status = bcam_job_self_check(job, err);
+    double t1 = bcam_clock_seconds();
+    for (int i = 0; status == BCAM_OK && i < l->filled; i++)
+        status = write_slot(s, l, &l->slots[i], err);
+    job->times.compute += t1 - t0;
+    job->times.write += bcam_clock_seconds() - t1;
+    empty_slots(l);
+    return status;
+}
+
+/* Finishes the oldest loads until no more than `most` are under way. */
+static bcam_status finish_oldest(stream *s, int most, bcam_error *err)
+{
+    bcam_status status = BCAM_OK;
+    while (status == BCAM_OK && s->started - s->written > most)
+        status = finish_load(s, &s->loads[s->written++ % s->pairs], err);
     return status;
 }
 
@@ -263,25 +290,55 @@ static bcam_status open_stream(stream *s, bcam_error *err)
     const bcam_job *job = s->job;
     size_t n = (size_t)job->info.batch, k = (size_t)job->info.classes;
     s->threads = job->options->engine.threads ? job->options->engine.threads : omp_get_num_procs();
-    s->slots = bcam_alloc(n, sizeof *s->slots);
-    s->classes = bcam_alloc(n * k, sizeof *s->classes);
+    s->pairs = job->info.pairs < MOST_LOADS ? job->info.pairs : MOST_LOADS;
     s->photos = bcam_alloc((size_t)s->threads, sizeof *s->photos);
     s->maps = bcam_alloc((size_t)job->info.layer_count * (size_t)job->info.method_count * k, sizeof *s->maps);
-    if (!s->slots || !s->classes || !s->photos || !s->maps)
-        return bcam_fail_memory(err, n * k * sizeof *s->classes, "the stream");
+    bool fits = s->photos && s->maps;
+    for (int i = 0; i < s->pairs; i++) {
+        load *l = &s->loads[i];
+        l->pair = i;
+        l->slots = bcam_alloc(n, sizeof *l->slots);
+        l->classes = bcam_alloc(n * k, sizeof *l->classes);
+        fits &= l->slots && l->classes;
+    }
+    if (!fits)
+        return bcam_fail_memory(err, n * k * sizeof *s->loads[0].classes, "the stream");
     return bcam_list_open(job->options->images, job->options->image_count, &s->list, err);
 }
 
 static void close_stream(stream *s)
 {
-    empty_slots(s);
+    for (int i = 0; i < MOST_LOADS; i++) {
+        empty_slots(&s->loads[i]);
+        bcam_free(s->loads[i].slots);
+        bcam_free(s->loads[i].classes);
+    }
     for (int i = 0; s->photos && i < s->threads; i++)
         bcam_photo_fini(&s->photos[i]);
     bcam_list_close(&s->list);
-    bcam_free(s->slots);
-    bcam_free(s->classes);
     bcam_free(s->photos);
     bcam_free(s->maps);
+}
+
+/* Until the list ends, a stop is asked for, or something fails; loads are left under way. The first with photos is finished at once, for what the
+ * self-check reads is the last batch's. */
+static bcam_status run_loads(stream *s, bool *go_on, bcam_error *err)
+{
+    bcam_status status = BCAM_OK;
+    while (status == BCAM_OK && *go_on) {
+        load *next = &s->loads[s->started % s->pairs];
+        status = fill_slots(s, next, err);
+        if (status != BCAM_OK)
+            finish_oldest(s, 0, NULL); /* what came before is still written */
+        if (status != BCAM_OK || !next->filled)
+            break;
+        status = start_load(s, next, err);
+        s->started++;
+        if (status == BCAM_OK)
+            status = finish_oldest(s, s->job->summary.ok ? s->pairs - 1 : 0, err);
+        *go_on = report(s);
+    }
+    return status;
 }
 
 bcam_status bcam_job_stream(bcam_job *job, bcam_progress_fn progress, void *progress_data, bcam_error *err)
@@ -290,13 +347,11 @@ bcam_status bcam_job_stream(bcam_job *job, bcam_progress_fn progress, void *prog
     job->started = bcam_clock_seconds();
     bcam_status status = open_stream(&s, err);
     bool go_on = status == BCAM_OK && report(&s);
-    while (status == BCAM_OK && go_on) {
-        status = fill_slots(&s, err);
-        if (status != BCAM_OK || !s.filled)
-            break;
-        status = one_batch(&s, err);
-        empty_slots(&s);
-        go_on = report(&s);
+    if (status == BCAM_OK)
+        status = run_loads(&s, &go_on, err);
+    if (status == BCAM_OK && s.started > s.written) {
+        status = finish_oldest(&s, 0, err);
+        go_on &= report(&s);
     }
     if (status == BCAM_OK && !go_on && job->summary.images < job->total)
         status = bcam_fail(err, BCAM_E_STOPPED, "stopped after %lld of %lld photos; what was written is valid",

@@ -18,6 +18,21 @@ target_link_libraries(cuda_plans PRIVATE bcam_run bcam_cuda_headers ${cuda_libra
 set_target_properties(cuda_plans PROPERTIES BUILD_RPATH "${cuda_rpath}")
 bcam_test(cuda_plans COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/cuda/plans.sh $<TARGET_FILE:cuda_plans> ${CMAKE_BINARY_DIR}/no_device)
 
+# What gpu-check.sh runs on a card. The golden networks are a test here, too: skipped where there is no card (ctest -L gpu).
+add_executable(test_cuda_card ${CMAKE_CURRENT_SOURCE_DIR}/cuda/test_card.c)
+target_link_libraries(test_cuda_card PRIVATE bcam_run bcam_test_flags)
+add_dependencies(test_cuda_card batchcam_cuda)
+target_include_directories(test_cuda_card PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+target_compile_definitions(test_cuda_card PRIVATE BCAM_TEST_DATA="${CMAKE_CURRENT_SOURCE_DIR}" BCAM_SHARED_DATA="${BCAM_SHARED_DATA}")
+bcam_test(test_cuda_card COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/criterion.sh $<TARGET_FILE:test_cuda_card>)
+set_property(TEST ${prefix}test_cuda_card APPEND PROPERTY ENVIRONMENT "BATCHCAM_PLUGIN=$<TARGET_FILE:batchcam_cuda>")
+set_tests_properties(${prefix}test_cuda_card ${prefix}test_cuda_pairs PROPERTIES LABELS gpu)
+foreach(what own_kernels card_json plan_carry)
+    add_executable(cuda_${what} ${CMAKE_CURRENT_SOURCE_DIR}/cuda/${what}.c ${cuda_objects})
+    target_link_libraries(cuda_${what} PRIVATE bcam_check bcam_cpu bcam_flags bcam_cuda_headers ${cuda_libraries} PkgConfig::CJSON)
+    set_target_properties(cuda_${what} PROPERTIES BUILD_RPATH "${cuda_rpath}")
+endforeach()
+
 if(NOT BCAM_SANITIZE)
     bcam_test(cuda_plugin COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/cuda/plugin.sh $<TARGET_FILE:batchcam_cuda>)
 endif()

@@ -1,28 +1,26 @@
-/* plans.c - whether cuDNN has a plan, for a card that is described and not there, for every convolution of a model, forward and backward, in every
- * precision; and which one.
+/* plans.c - what cuDNN plans, for a card that is described and not there, for every convolution and pooling of a model, forward and backward.
  *
- *   plans CARD.json NETWORK...     prints one line for each different convolution; exit status 1 where one has no plan
+ *   plans CARD.json [--batch N] [--precision NAME]... [--steps] NETWORK...
  *
- * A network is its model's path, and after a colon, if there is one, the target layer ("model.onnx:layer1"). The engine is opened with the CPU
- * device under a table that looks at every plan it is to compile: these are the very steps that CUDA would get. */
+ * prints one line for each different problem; with --steps its first step and how many are alike, as a table. Exit status 1 where a convolution has
+ * no plan. A network is its model's path, and after a colon, if there is one, the target layer ("model.onnx:layer1"). The engine is opened with
+ * the CPU device under a table that looks at every plan it is to compile: these are the very steps that CUDA would get. A kernel's name is known
+ * of engines that are compiled at run time; the ready-made ones are told apart by their knobs. */
 #include <cjson/cJSON.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cpu/cpu.h"
-#include "cuda/cuda.h"
+#include "cuda/cudnn.h"
 #include "run/engine.h"
 
-static struct {
-    bcam_cudnn *dnn;
-    bcam_precision precision;
-    int made, failed, fused, compiled;
-    int64_t most_workspace;
-    char **seen;
-    size_t seen_count, seen_capacity;
-    const char *model;
-} look;
+/* A problem and what came of it. */
+typedef struct row {
+    char *problem, *plan, *step;
+    int count;
+} row;
 
 static const struct {
     bcam_precision precision;
@@ -35,6 +33,19 @@ static const struct {
     {BCAM_PRECISION_FP32, BCAM_F32, "fp32"},
 };
 
+static struct {
+    bcam_cudnn *dnn;
+    const char *model;
+    int batch;
+    bool steps, seen, wanted[BCAM_COUNT(precisions)];
+    int convs, fused, compiled, failed, pools, own; /* of different problems */
+    size_t most_workspace;
+    row *rows;
+    size_t row_count, row_capacity;
+} look = {.batch = 8};
+
+/* ---- the problem in words ---- */
+
 /* An address that is as well aligned as all are in a program; nothing is read there. */
 static bcam_tensor lying(const bcam_program *p, int value)
 {
@@ -46,59 +57,139 @@ static bcam_tensor lying(const bcam_program *p, int value)
     return t;
 }
 
-static void dims(const bcam_tensor *t, char *text, size_t size)
+static bcam_conv_problem problem_of(const bcam_program *p, const bcam_step *step, bool strict)
 {
-    snprintf(text, size, "%lldx%lldx%lldx%lld", (long long)t->dim[0],
-             (long long)(t->stride[3] == 4 && t->dim[1] == 3 ? 4 : t->dim[1]), (long long)t->dim[2],
-             (long long)t->dim[3]);
-}
-
-static bool is_new(const char *line)
-{
-    for (size_t i = 0; i < look.seen_count; i++)
-        if (strcmp(look.seen[i], line) == 0)
-            return false;
-    if (bcam_grow(&look.seen, &look.seen_capacity, look.seen_count, sizeof *look.seen))
-        look.seen[look.seen_count++] = bcam_strdup(line);
-    return true;
-}
-
-static void look_at(const bcam_program *p, const bcam_step *step, const char *precision)
-{
-    bool forward = step->verb == BCAM_VERB_CONV;
-    bcam_conv_problem problem = {.step = step, .strict = look.precision == BCAM_PRECISION_FP32};
+    bool forward = step->verb == BCAM_VERB_CONV || step->verb == BCAM_VERB_POOL;
+    bcam_conv_problem problem = {.step = step, .strict = strict};
     problem.x = lying(p, forward ? step->in[0] : step->out[0]);
-    problem.w = lying(p, step->in[1]);
     problem.y = lying(p, forward ? step->out[0] : step->in[0]);
-    if (forward) {
+    if (!bcam_is_pool(step->verb))
+        problem.w = lying(p, step->in[1]);
+    if (step->verb == BCAM_VERB_CONV) {
         problem.bias = lying(p, step->in[2]);
         problem.residual = lying(p, step->in[3]);
     }
-    char x[64], w[64], line[512];
-    const bcam_conv_attr *a = &step->u.conv;
-    dims(&problem.x, x, sizeof x);
-    dims(&problem.w, w, sizeof w);
-    snprintf(line, sizeof line, "%s %-8s x %s w %s stride %lld pad %lld,%lld dil %lld groups %lld%s%s %s", precision,
-             bcam_verb_name(step->verb), x, w, (long long)a->stride[0], (long long)a->pad_begin[0],
-             (long long)a->pad_end[0], (long long)a->dilation[0], (long long)a->groups,
-             problem.bias.data ? " +bias" : "", problem.residual.data ? " +residual" : "",
-             forward && step->act.kind ? bcam_unary_name(step->act.kind) : "-");
-    if (!is_new(line))
-        return;
+    return problem;
+}
+
+static char *dims(const bcam_tensor *t, char text[64])
+{
+    snprintf(text, 64, "%lldx%lldx%lldx%lld", (long long)t->dim[0], (long long)bcam_stored_channels(t),
+             (long long)t->dim[2], (long long)t->dim[3]);
+    return text;
+}
+
+static char *conv_text(const bcam_conv_problem *p, const char *precision)
+{
+    char x[64], w[64];
+    const bcam_conv_attr *a = &p->step->u.conv;
+    bool forward = p->step->verb == BCAM_VERB_CONV;
+    return bcam_format("%s %-8s x %s w %s stride %lld pad %lld,%lld dil %lld groups %lld%s%s %s", precision,
+                       bcam_verb_name(p->step->verb), dims(&p->x, x), dims(&p->w, w), (long long)a->stride[0],
+                       (long long)a->pad_begin[0], (long long)a->pad_end[0], (long long)a->dilation[0],
+                       (long long)a->groups, p->bias.data ? " +bias" : "", p->residual.data ? " +residual" : "",
+                       forward && p->step->act.kind ? bcam_unary_name(p->step->act.kind) : "-");
+}
+
+static char *pool_text(const bcam_conv_problem *p, const char *precision)
+{
+    char x[64], y[64];
+    const bcam_pool_attr *a = &p->step->u.pool;
+    return bcam_format("%s %-8s x %s y %s window %lldx%lld stride %lld pad %lld,%lld dil %lld %s", precision,
+                       bcam_verb_name(p->step->verb), dims(&p->x, x), dims(&p->y, y), (long long)a->kernel[0],
+                       (long long)a->kernel[1], (long long)a->stride[0], (long long)a->pad_begin[0],
+                       (long long)a->pad_end[0], (long long)a->dilation[0],
+                       a->max         ? "max"
+                       : a->count_pad ? "average, padding counted"
+                                      : "average");
+}
+
+/* ---- the plan in words ---- */
+
+/* CUDNN_KNOB_TYPE_TILE_SIZE: tile_size */
+static void put_knob(char *text, size_t size, const cJSON *knob)
+{
+    static const char prefix[] = "CUDNN_KNOB_TYPE_";
+    const char *name = knob->string + (strncmp(knob->string, prefix, sizeof prefix - 1) ? 0 : sizeof prefix - 1);
+    size_t used = strlen(text), first = used;
+    snprintf(text + used, size - used, " %s %d", name, knob->valueint);
+    for (char *c = text + first; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+}
+
+/* Which kernel: by name, or how the engine is set. */
+static bool name_kernel(const bcam_conv *conv, char *text, size_t size)
+{
+    size_t bytes = 0;
+    char *json = bcam_conv_plan_json(&conv->plan, &bytes);
+    cJSON *plan = json ? cJSON_Parse(json) : NULL;
+    const cJSON *engine = cJSON_GetObjectItem(plan, "engine"), *item;
+    const cJSON *kernels = cJSON_GetObjectItem(cJSON_GetObjectItem(engine, "payload"), "kernels");
+    const cJSON *knobs = cJSON_GetObjectItem(engine, "knobChoices");
+    snprintf(text, size, "%s", kernels ? "" : cJSON_GetArraySize(knobs) ? "knobs" : "no knobs");
+    cJSON_ArrayForEach(item, kernels)
+    {
+        const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(item, "kernelName"));
+        snprintf(text + strlen(text), size - strlen(text), "%s%s", *text ? " + " : "kernel ", name ? name : "?");
+    }
+    if (!kernels)
+        cJSON_ArrayForEach(item, knobs) put_knob(text, size, item);
+    bool compiled = kernels != NULL;
+    cJSON_Delete(plan);
+    bcam_free(json);
+    return compiled;
+}
+
+static char *plan_text(const bcam_conv *conv, bool pool)
+{
+    char kernel[1024];
+    bcam_conv_rest rest = bcam_conv_left(conv);
+    bool whole = !rest.residual && !rest.bias && !rest.act;
+    if (bcam_conv_is_own(conv)) {
+        look.own++;
+        return bcam_strdup("own kernel");
+    }
+    look.compiled += name_kernel(conv, kernel, sizeof kernel);
+    look.fused += !pool && whole;
+    if (bcam_conv_workspace(conv) > look.most_workspace)
+        look.most_workspace = bcam_conv_workspace(conv);
+    return bcam_format("%s, workspace %zu, %s%s%s%s", bcam_conv_text(conv), bcam_conv_workspace(conv), kernel,
+                       rest.residual ? ", left: residual" : "", rest.bias ? ", left: bias" : "",
+                       rest.act ? ", left: activation" : "");
+}
+
+static char *make_plan(const bcam_conv_problem *problem)
+{
     bcam_conv *conv = NULL;
     bcam_error err = {0};
     bcam_cuda_block trial = {0};
-    if (bcam_conv_open(look.dnn, &problem, &trial, &conv, &err)) {
+    bool pool = bcam_is_pool(problem->step->verb);
+    *(pool ? &look.pools : &look.convs) += 1;
+    if (bcam_conv_open(look.dnn, problem, &trial, &conv, &err)) {
         look.failed++;
-        printf("%s: NO PLAN (%s): %s\n", line, look.model, err.message);
-        return;
+        return bcam_format("NO PLAN (%s): %s", look.model, err.message);
     }
-    bcam_conv_rest rest = bcam_conv_left(conv);
-    look.made++;
-    printf("%s: %s, workspace %zu%s%s%s\n", line, bcam_conv_text(conv), bcam_conv_workspace(conv),
-           rest.residual ? ", left: residual" : "", rest.bias ? ", left: bias" : "",
-           rest.act ? ", left: activation" : "");
+    char *text = plan_text(conv, pool);
     bcam_conv_close(&conv);
+    return text;
+}
+
+/* ---- looking ---- */
+
+static void look_at(const bcam_program *p, const bcam_step *step, size_t precision)
+{
+    const char *name = precisions[precision].name;
+    bcam_conv_problem problem = problem_of(p, step, precisions[precision].precision == BCAM_PRECISION_FP32);
+    char *text = bcam_is_pool(step->verb) ? pool_text(&problem, name) : conv_text(&problem, name);
+    for (size_t i = 0; i < look.row_count; i++)
+        if (strcmp(look.rows[i].problem, text) == 0) {
+            look.rows[i].count++;
+            bcam_free(text);
+            return;
+        }
+    if (bcam_grow(&look.rows, &look.row_capacity, look.row_count, sizeof *look.rows))
+        look.rows[look.row_count++] =
+            (row){.problem = text, .plan = make_plan(&problem), .step = bcam_strdup(step->name), .count = 1};
 }
 
 static bcam_status look_at_plan(const bcam_plan *plan, bcam_error *err)
@@ -107,21 +198,28 @@ static bcam_status look_at_plan(const bcam_plan *plan, bcam_error *err)
     for (size_t i = 0; i < BCAM_COUNT(precisions) && !status; i++) {
         bcam_device device = {.real = precisions[i].real};
         bcam_program p = {.device = &device};
-        look.precision = precisions[i].precision;
+        if (!look.wanted[i])
+            continue;
         status = bcam_placement_init(&p.place, plan, err);
         if (!status)
             status = bcam_cuda_lay(&p, err);
-        for (size_t s = 0; s < plan->step_count && !status; s++)
-            if (plan->steps[s].verb == BCAM_VERB_CONV || plan->steps[s].verb == BCAM_VERB_CONV_BWD)
-                look_at(&p, &p.place.steps[s], precisions[i].name);
+        for (size_t s = 0; s < plan->step_count && !status; s++) {
+            bcam_verb verb = plan->steps[s].verb;
+            if (verb == BCAM_VERB_CONV || verb == BCAM_VERB_CONV_BWD || bcam_is_pool(verb))
+                look_at(&p, &p.place.steps[s], i);
+        }
         bcam_placement_fini(&p.place);
     }
     return status;
 }
 
+/* What finds constant gradients is run, for one photo; the whole batch's program is only looked at. */
 static bcam_status spy(bcam_device *device, const bcam_plan *plan, bcam_program **out, bcam_error *err)
 {
-    bcam_status status = look_at_plan(plan, err);
+    bcam_status status = plan->batch == 1 && look.steps ? BCAM_OK : look_at_plan(plan, err);
+    look.seen = !status && plan->batch > 1;
+    if (look.seen)
+        return bcam_fail(err, BCAM_E_UNSUPPORTED, "seen");
     return status ? status : bcam_cpu_device.compile(device, plan, out, err);
 }
 
@@ -130,12 +228,13 @@ static bcam_status open_model(const char *model, const char *layer, bcam_error *
 {
     bcam_device_api api = bcam_cpu_device;
     bcam_device_options options = {.threads = 1};
-    bcam_engine e = {.options = {.batch = 8, .layers = &layer, .layer_count = layer ? 1 : 0},
-                     .info = {.classes = 2, .layer_count = 1, .method_count = 1}};
+    bcam_engine e = {.options = {.batch = look.batch, .layers = &layer, .layer_count = layer ? 1 : 0},
+                     .info = {.classes = look.steps ? 1 : 2, .layer_count = 1, .method_count = 1}};
     bcam_graph *graph = NULL;
     api.compile = spy;
     e.api = &api;
     e.layers = bcam_pool_alloc(&e.pool, 1, sizeof *e.layers);
+    look.seen = false;
     bcam_status status = bcam_method_find("gradcam", &e.methods[0], err);
     if (!status)
         status = bcam_onnx_open(model, &graph, err);
@@ -149,8 +248,26 @@ static bcam_status open_model(const char *model, const char *layer, bcam_error *
     if (e.device)
         api.close(&e.device);
     bcam_pool_fini(&e.pool);
-    return status;
+    return look.seen ? BCAM_OK : status;
 }
+
+static void look_at_model(const char *argument)
+{
+    bcam_error err = {0};
+    char *model = bcam_strdup(argument), *layer = strstr(model, ".onnx:");
+    if (layer) {
+        layer[5] = 0;
+        layer += 6;
+    }
+    look.model = model;
+    if (open_model(model, layer, &err)) {
+        look.failed++;
+        printf("%s: %s\n", argument, err.message);
+    }
+    bcam_free(model);
+}
+
+/* ---- the command ---- */
 
 static char *read_card(const char *path, bcam_error *err)
 {
@@ -166,12 +283,63 @@ static char *read_card(const char *path, bcam_error *err)
     return card;
 }
 
+static void want(const char *precision)
+{
+    for (size_t i = 0; i < BCAM_COUNT(precisions); i++)
+        look.wanted[i] |= !precision || strcmp(precisions[i].name, precision) == 0;
+}
+
+/* Reads the options; the index of the first network. */
+static int read_options(int argc, char **argv)
+{
+    int i = 2;
+    bool any = false;
+    for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
+        if (strcmp(argv[i], "--steps") == 0)
+            look.steps = true;
+        else if (i + 1 < argc && strcmp(argv[i], "--batch") == 0)
+            look.batch = atoi(argv[++i]);
+        else if (i + 1 < argc && strcmp(argv[i], "--precision") == 0)
+            want(argv[++i]), any = true;
+        else
+            return argc;
+    }
+    if (!any)
+        want(NULL);
+    return i;
+}
+
+static void print_rows(void)
+{
+    char version[32];
+    for (size_t i = 0; i < look.row_count; i++) {
+        row *r = &look.rows[i];
+        if (look.steps)
+            printf("%3d %-56s %-112s %s\n", r->count, r->step, r->problem, r->plan);
+        else
+            printf("%s: %s\n", r->problem, r->plan);
+        bcam_free(r->problem);
+        bcam_free(r->plan);
+        bcam_free(r->step);
+    }
+    bcam_free(look.rows);
+    if (look.steps)
+        printf(
+            "different problems: %d convolutions, %d of them whole in one plan; %d poolings, %d of them by the own kernel alone; "
+            "%d plans compiled at run time; largest workspace %.1f MB\n",
+            look.convs, look.fused, look.pools, look.own, look.compiled, (double)look.most_workspace / 1e6);
+    printf("%d plans, %d failed, cuDNN %s\n", look.convs + look.pools - look.own - look.failed, look.failed,
+           bcam_cudnn_version_text(version, sizeof version));
+}
+
 int main(int argc, char **argv)
 {
     bcam_error err = {0};
-    char *card = argc > 2 ? read_card(argv[1], &err) : NULL;
+    int first = read_options(argc, argv);
+    char *card = first < argc && look.batch > 1 ? read_card(argv[1], &err) : NULL;
     if (!card) {
-        fprintf(stderr, "plans CARD.json MODEL[:LAYER]... %s\n", err.message);
+        fprintf(stderr, "plans CARD.json [--batch N] [--precision NAME]... [--steps] MODEL[:LAYER]... %s\n",
+                err.message);
         return 2;
     }
     bcam_cudnn_options options = {.identity = "a described card", .json = card};
@@ -179,24 +347,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", err.message);
         return 2;
     }
-    for (int i = 2; i < argc; i++) {
-        char *model = bcam_strdup(argv[i]), *layer = strstr(model, ".onnx:");
-        if (layer) {
-            layer[5] = 0;
-            layer += 6;
-        }
-        look.model = model;
-        if (open_model(model, layer, &err)) {
-            look.failed++;
-            printf("%s: %s\n", argv[i], err.message);
-        }
-        bcam_free(model);
-    }
-    char version[32];
-    printf("%d plans, %d failed, cuDNN %s\n", look.made, look.failed, bcam_cudnn_version_text(version, sizeof version));
-    for (size_t i = 0; i < look.seen_count; i++)
-        bcam_free(look.seen[i]);
-    bcam_free(look.seen);
+    for (int i = first; i < argc; i++)
+        look_at_model(argv[i]);
+    print_rows();
     bcam_cudnn_close(&look.dnn);
     cJSON_free(card);
     return look.failed ? 1 : 0;

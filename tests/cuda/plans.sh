@@ -1,6 +1,6 @@
 #!/bin/bash
 # cuDNN has a plan, on a card that is described and not there, for every convolution of the golden networks; with the cuDNN that the expected lines
-# were made with, it is also the same engine, the same fusion and the same workspace.
+# were made with, it is also the same engine, kernel, fusion and workspace, and the same for the poolings that cuDNN is asked for.
 #   plans.sh PLANS_PROGRAM FOLDER_OF_A_DRIVER_WITHOUT_DEVICE [--bless]
 set -euo pipefail
 export LC_ALL=C

@@ -54,7 +54,7 @@ bad=0
 for source in "$root"/kernels/*.cu; do
     name=$(basename "$source" .cu)
     log=$build/kernels/$name.ptxas
-    if [ ! "$log" -nt "$source" ] || [ ! "$log" -nt "$root/kernels/device.h" ]; then
+    if [ ! "$log" -nt "$source" ] || [ ! "$log" -nt "$root/kernels/device.h" ] || [ ! "$log" -nt "$root/kernels/box.h" ]; then
         log=$build/registers/$name.ptxas
         if ! "$nvcc" "${flags[@]}" "${codes[@]}" --threads 2 -Xptxas -v -c "$source" -o "$build/registers/$name.o" >"$log" 2>&1; then
             grep -E "error|fatal" "$log" | head -n 5

@@ -1,19 +1,11 @@
-# The own CUDA kernels on the CPU: the very .cu files compiled by the host compiler on cuda_emu.h. Part of the tests where BCAM_CUDA is on and the
-# toolkit's headers are there; a build under AddressSanitizer runs the same tests under it.
+# The own CUDA kernels on the CPU: the very .cu files compiled by the host compiler on cuda_emu.h. Part of the tests where the plug-in is
+# built; a build under AddressSanitizer runs the same tests under it.
 #   bcam_emu         the run time and the kernels as objects, for the tests here and for stand-ins of the run time
 #   emu_races        every kernel under the race detector (needs no build of its own: only the kernels are instrumented)
 #   emu_planted_*    faults planted into a kernel that must be found
 #   emu_registers    what nvcc makes of the kernels for real cards: registers, spills
-find_path(BCAM_CUDART_INCLUDE cuda_runtime_api.h HINTS ${BCAM_CUDA_ROOT} /usr/local/cuda /usr PATH_SUFFIXES include)
+#   emu_sass         the machine code for an H100: widths of loads and stores, local memory
 set(emu ${CMAKE_CURRENT_LIST_DIR})
-include(CheckLanguage)
-check_language(CXX)
-if(NOT BCAM_CUDART_INCLUDE OR NOT CMAKE_CXX_COMPILER)
-    foreach(name test_kernels test_kernels_extra emu_races emu_registers)
-        bcam_test(${name} COMMAND sh -c "echo 'skipped: needs the headers of the CUDA toolkit and a C++ compiler'; exit 77")
-    endforeach()
-    return()
-endif()
 enable_language(CXX)
 
 set(emu_flags -Wall -Wextra -Wshadow -Wno-comment -Wno-unknown-pragmas -fno-strict-aliasing $<$<BOOL:${BCAM_WERROR}>:-Werror>)
@@ -103,3 +95,8 @@ foreach(kind RANGE 8)
 endforeach()
 
 bcam_test(emu_registers COMMAND ${emu}/check_registers.sh ${CMAKE_SOURCE_DIR} "$<IF:$<BOOL:${BCAM_NVCC}>,${BCAM_NVCC},nvcc>" ${CMAKE_BINARY_DIR})
+# The machine code itself, where there is a disassembler: cuobjdump of the toolkit, or of PyPI's nvidia-cuda-cuobjdump beside nvidia-cuda-nvdisasm.
+find_program(BCAM_CUOBJDUMP cuobjdump HINTS ${cuda_hints} PATH_SUFFIXES bin)
+mark_as_advanced(BCAM_CUOBJDUMP)
+bcam_test(emu_sass COMMAND ${emu}/sass.sh ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR} "$<IF:$<BOOL:${BCAM_NVCC}>,${BCAM_NVCC},nvcc>"
+    "$<IF:$<BOOL:${BCAM_CUOBJDUMP}>,${BCAM_CUOBJDUMP},cuobjdump>")

@@ -43,8 +43,12 @@ const char *bcam_fake_failed(void);
 void bcam_fake_reset(void);
 /** Calls so far of a name; NULL: of all. Work that ran is counted under the name with an @, "cudaLaunchKernel@". */
 unsigned long bcam_fake_calls(const char *call);
+/** The names that were counted since the last reset, in the order they came in; NULL: so many there are not. Stays until the next reset. */
+const char *bcam_fake_name(int i);
 /** Objects that nobody gave back; text (may be NULL) says which, "2 device blocks, 1 event". */
 size_t bcam_fake_live(char *text, size_t size);
+/** What a card would not have survived, or not told: also said on stderr. */
+int bcam_fake_misuses(void);
 /** Work queued that has not run. */
 size_t bcam_fake_pending(void);
 void bcam_fake_set_eager(bool eager);
@@ -69,6 +73,7 @@ typedef enum bcam_fake_kind {
 void bcam_fake_count(bcam_fake_kind kind, int change);
 /** Counts a call; the planned failure's code (`usual` where the plan names none), or 0. */
 int bcam_fake_enter(const char *call, int usual);
+void bcam_fake_misuse(const char *what);
 /** Whether [p, p+bytes) lies in one block of device memory. */
 bool bcam_fake_is_device(const void *p, size_t bytes);
 /** The card's description as JSON text; section "cuda" or "cudnn". To be freed. */

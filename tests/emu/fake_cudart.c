@@ -17,6 +17,7 @@ static struct {
 } counts[MOST_NAMES];
 static int name_count;
 static char failed[64];
+static int misuses;
 static long alive[BCAM_FAKE_KINDS];
 static _Thread_local cudaError_t last;
 
@@ -84,8 +85,10 @@ static void count(const char *name, const char *suffix)
     snprintf(key, sizeof key, "%s%s", name, suffix);
     while (i < name_count && strcmp(counts[i].name, key) != 0)
         i++;
-    if (i == MOST_NAMES)
-        return;
+    if (i == MOST_NAMES) {
+        fprintf(stderr, "stand-ins: more than %d names of calls\n", MOST_NAMES);
+        abort();
+    }
     if (i == name_count)
         memcpy(counts[name_count++].name, key, sizeof key);
     counts[i].calls++;
@@ -169,7 +172,7 @@ const char *bcam_fake_failed(void)
 void bcam_fake_reset(void)
 {
     bcam_fake_lock();
-    planned_count = name_count = 0;
+    planned_count = name_count = misuses = 0;
     memset(counts, 0, sizeof counts);
     bcam_fake_sticky = last = cudaSuccess;
     *failed = '\0';
@@ -186,6 +189,14 @@ unsigned long bcam_fake_calls(const char *call)
             all += counts[i].calls;
     pthread_mutex_unlock(&mutex);
     return all;
+}
+
+const char *bcam_fake_name(int i)
+{
+    bcam_fake_lock();
+    const char *name = i >= 0 && i < name_count ? counts[i].name : NULL;
+    pthread_mutex_unlock(&mutex);
+    return name;
 }
 
 void bcam_fake_count(bcam_fake_kind kind, int change)
@@ -212,6 +223,19 @@ size_t bcam_fake_live(char *text, size_t size)
     }
     pthread_mutex_unlock(&mutex);
     return all;
+}
+
+void bcam_fake_misuse(const char *what)
+{
+    fprintf(stderr, "stand-ins: %s\n", what);
+    bcam_fake_lock();
+    misuses++;
+    pthread_mutex_unlock(&mutex);
+}
+
+int bcam_fake_misuses(void)
+{
+    return misuses;
 }
 
 void bcam_fake_set_eager(bool eager)

@@ -4,6 +4,9 @@
 static struct CUstream_st default_stream = {.blocking = true};
 static cudaStream_t streams = &default_stream;
 static size_t pending;
+static int running; /* bcam_op_run within bcam_op_run */
+/* Device memory is open: from the first work that a wait comes to until the wait is over, for opening takes long. */
+static bool working;
 static double
     clock_ms; /* the card's own: each piece of work takes a microsecond, so that timings are the same in every run */
 
@@ -61,9 +64,10 @@ cudaError_t bcam_op_perform(bcam_op *op)
         return bcam_fake_sticky;
     cudaError_t status = bcam_fake_planned_work(op->what);
     if (status == cudaSuccess) {
-        bcam_fake_gate(true);
+        if (!working)
+            bcam_fake_gate(true);
+        working = true;
         status = op->work(op->arg);
-        bcam_fake_gate(false);
         clock_ms += 0.001;
     }
     if (bcam_fake_sticky == cudaSuccess)
@@ -75,6 +79,7 @@ cudaError_t bcam_op_run(bcam_op *op)
 {
     if (!op || op->done)
         return bcam_fake_sticky;
+    running++;
     bcam_op_hold(op);
     for (size_t i = 0; i < op->after_count; i++)
         bcam_op_run(op->after[i]);
@@ -86,6 +91,10 @@ cudaError_t bcam_op_run(bcam_op *op)
         forget(op);
     }
     bcam_op_drop(op);
+    if (--running == 0 && working) {
+        bcam_fake_gate(false);
+        working = false;
+    }
     return bcam_fake_sticky;
 }
 

@@ -69,6 +69,10 @@ static void load(void)
         fprintf(stderr, "stand-ins: the real cuDNN: %s\n", dlerror());
         abort();
     }
+#if defined(__SANITIZE_ADDRESS__) && defined(BCAM_NVRTC)
+    /* Else it comes and goes, and what it leaves behind is of an unknown module. */
+    dlopen(BCAM_NVRTC, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
+#endif
     find(library, "cudnnBackendCreateDescriptor", &real.create);
     find(library, "cudnnBackendDestroyDescriptor", &real.destroy);
     find(library, "cudnnBackendFinalize", &real.finalize);
@@ -283,7 +287,7 @@ static cudaError_t run_job(void *arg)
 {
     const job *j = arg;
     if (j->graph->gone) {
-        fprintf(stderr, "stand-ins: a cuDNN plan was destroyed before its work had run\n");
+        bcam_fake_misuse("a cuDNN plan was destroyed before its work had run");
         return cudaErrorIllegalAddress;
     }
     if (j->graph->workspace) /* a plan may use all of it */

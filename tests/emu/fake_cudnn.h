@@ -26,7 +26,9 @@ typedef enum bcam_fake_verb {
     BCAM_FAKE_RELU,
     BCAM_FAKE_RELU_BWD, /* x, dy -> dx */
     BCAM_FAKE_SIGMOID,
-    BCAM_FAKE_TANH
+    BCAM_FAKE_TANH,
+    BCAM_FAKE_POOL,    /* x -> y */
+    BCAM_FAKE_POOL_BWD /* dy -> dx, averages only */
 } bcam_fake_verb;
 
 typedef struct bcam_fake_node {
@@ -36,6 +38,8 @@ typedef struct bcam_fake_node {
     double alpha, beta;      /* convolutions: alpha * result + beta * out */
     double scale_a, scale_b; /* pointwise */
     double lower, upper, slope;
+    int64_t size[2]; /* poolings: of the window */
+    bool max, whole; /* whole: an average of the window with its padding, else of what lies inside */
 } bcam_fake_node;
 
 /* How the engine treats the factors of a convolution in float, as its numerical notes say. */

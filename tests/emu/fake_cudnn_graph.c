@@ -120,6 +120,43 @@ static bool read_pointwise(const cJSON *item, const bcam_fake_graph *graph, bcam
                : refuse("a pointwise operation lacks an operand", item);
 }
 
+/* Two numbers, each a fraction [number, 1]. */
+static bool fractions(const cJSON *object, const char *key, int64_t out[2])
+{
+    const cJSON *list = cJSON_GetObjectItem(object, key);
+    bool read = cJSON_GetArraySize(list) == 2;
+    for (int i = 0; i < 2 && read; i++) {
+        const cJSON *item = cJSON_GetArrayItem(list, i);
+        read = cJSON_GetArraySize(item) == 2 && cJSON_GetArrayItem(item, 1)->valuedouble == 1;
+        out[i] = read ? (int64_t)cJSON_GetArrayItem(item, 0)->valuedouble : 0;
+    }
+    return read;
+}
+
+static bool read_pool(const cJSON *item, const bcam_fake_graph *graph, bcam_fake_node *node, bool backward)
+{
+    const char *mode = word(item, "mode");
+    node->verb = backward ? BCAM_FAKE_POOL_BWD : BCAM_FAKE_POOL;
+    node->a = operand(graph, item, backward ? "dY" : "X");
+    node->b = -1;
+    node->out = operand(graph, item, backward ? "dX" : "Y");
+    node->max = strcmp(mode, "CUDNN_RESAMPLE_MAXPOOL") == 0;
+    node->whole = strcmp(mode, "CUDNN_RESAMPLE_AVGPOOL_INCLUDE_PADDING") == 0;
+    bool known = node->max || node->whole || strcmp(mode, "CUDNN_RESAMPLE_AVGPOOL_EXCLUDE_PADDING") == 0;
+    if (!known || (node->max && backward) || *word(item, "IDX"))
+        return refuse("this resampling is not modelled", item);
+    if (!fractions(item, "windowDim", node->size) || !fractions(item, "prePad", node->pad) ||
+        !fractions(item, "stride", node->stride))
+        return refuse("a resampling without window, padding and strides in two dimensions", item);
+    if (strcmp(word(item, "compType"), "CUDNN_DATA_FLOAT") != 0 || number(item, "alpha", 1) != 1 ||
+        number(item, "beta", 0) != 0 || strcmp(word(item, "nanOpt"), "CUDNN_PROPAGATE_NAN") != 0 ||
+        strcmp(word(item, "paddingMode"), node->max ? "CUDNN_NEG_INF_PAD" : "CUDNN_ZERO_PAD") != 0)
+        return refuse(
+            "a resampling that does not sum in float, scales, hides a NaN or pads with something else is not modelled",
+            item);
+    return node->a >= 0 && node->out >= 0 ? true : refuse("a resampling lacks an operand", item);
+}
+
 static bool read_node(const cJSON *item, bcam_fake_graph *graph, bcam_fake_node *node)
 {
     const char *operation = word(item, "operation");
@@ -129,6 +166,10 @@ static bool read_node(const cJSON *item, bcam_fake_graph *graph, bcam_fake_node 
         return read_conv(item, graph, node, true);
     if (strcmp(operation, "CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR") == 0)
         return read_pointwise(item, graph, node);
+    if (strcmp(operation, "CUDNN_BACKEND_OPERATION_RESAMPLE_FWD_DESCRIPTOR") == 0)
+        return read_pool(item, graph, node, false);
+    if (strcmp(operation, "CUDNN_BACKEND_OPERATION_RESAMPLE_BWD_DESCRIPTOR") == 0)
+        return read_pool(item, graph, node, true);
     return refuse("this operation is not modelled", item);
 }
 

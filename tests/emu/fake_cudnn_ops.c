@@ -142,6 +142,57 @@ static cudaError_t run_conv(values *v, const bcam_fake_node *node)
     return cudaSuccess;
 }
 
+/* ---- poolings ---- */
+
+/* The part of a window's axis that lies in the photo. */
+typedef struct part {
+    int64_t first, end;
+} part;
+
+static part part_of(const bcam_fake_node *node, int axis, int64_t at, int64_t size)
+{
+    int64_t first = at * node->stride[axis] - node->pad[axis], end = first + node->size[axis];
+    return (part){first > 0 ? first : 0, end < size ? end : size};
+}
+
+/* A channel of one window: its maximum or average into *y, or, backwards, *y's share to each of its places. */
+static void pool_window(const bcam_fake_node *node, const bcam_fake_tensor *photo, float *x, float *y,
+                        const int64_t at[4])
+{
+    part rows = part_of(node, 0, at[2], photo->dim[2]), columns = part_of(node, 1, at[3], photo->dim[3]);
+    int64_t inside = (rows.end - rows.first) * (columns.end - columns.first);
+    float result = node->max ? -INFINITY : 0, divisor = (float)(node->whole ? node->size[0] * node->size[1] : inside);
+    for (int64_t h = rows.first; h < rows.end; h++)
+        for (int64_t w = columns.first; w < columns.end; w++) {
+            float *place = &x[dense(photo, at[0], at[1], h, w)];
+            if (node->verb == BCAM_FAKE_POOL_BWD)
+                *place += *y / divisor;
+            else if (!node->max)
+                result += *place;
+            else if (*place > result || isnan(*place))
+                result = *place;
+        }
+    if (node->verb == BCAM_FAKE_POOL)
+        *y = node->max ? result : result / divisor;
+}
+
+static cudaError_t run_pool(values *v, const bcam_fake_node *node)
+{
+    bool backward = node->verb == BCAM_FAKE_POOL_BWD;
+    const bcam_fake_tensor *x = &v->graph->tensor[backward ? node->out : node->a];
+    const bcam_fake_tensor *y = &v->graph->tensor[backward ? node->a : node->out];
+    if (x->dim[0] != y->dim[0] || x->dim[1] != y->dim[1])
+        return cudaErrorInvalidValue;
+    float *result = calloc(count(&v->graph->tensor[node->out]), sizeof *result), *given = input(v, node->a);
+    EACH(y)
+    {
+        const int64_t at[4] = {n, c, h, w};
+        pool_window(node, x, backward ? result : given, &(backward ? given : result)[dense(y, n, c, h, w)], at);
+    }
+    finish(v, node->out, result);
+    return cudaSuccess;
+}
+
 /* ---- pointwise, with broadcasting ---- */
 
 static float relu(const bcam_fake_node *node, float u)
@@ -231,6 +282,8 @@ cudaError_t bcam_fake_graph_run(const bcam_fake_graph *graph, void *const *data)
             status = cudaErrorInvalidValue;
         else if (graph->node[i].verb == BCAM_FAKE_CONV || graph->node[i].verb == BCAM_FAKE_CONV_BWD)
             status = run_conv(&v, &graph->node[i]);
+        else if (graph->node[i].verb == BCAM_FAKE_POOL || graph->node[i].verb == BCAM_FAKE_POOL_BWD)
+            status = run_pool(&v, &graph->node[i]);
         else
             status = run_pointwise(&v, &graph->node[i]);
         if (i < graph->node_count)

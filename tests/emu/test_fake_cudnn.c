@@ -13,8 +13,11 @@
 
 typedef cudnnBackendDescriptor_t descriptor;
 
-/* A convolution, or its backward-data pass, with what follows it. */
+typedef enum pooling { NO_POOLING, MAX, AVERAGE_WHOLE, AVERAGE_INSIDE } pooling;
+
+/* A convolution, or its backward-data pass, with what follows it; or a pooling with windows of r x s. */
 typedef struct problem {
+    pooling pool;
     int n, c, h, w, m, r, s, groups;
     int stride, dilation, before, after; /* padding */
     bool backward, residual, bias, relu;
@@ -118,6 +121,38 @@ static descriptor pointwise(cudnnPointwiseMode_t mode, double upper, descriptor 
     return op;
 }
 
+static void set_pair(descriptor d, int name, int first, int second)
+{
+    cudnnFraction_t pair[2] = {{first, 1}, {second, 1}};
+    set(d, name, CUDNN_TYPE_FRACTION, 2, pair);
+}
+
+static descriptor pooling_of(const problem *p, descriptor x, descriptor y)
+{
+    static const cudnnResampleMode_t modes[] = {0, CUDNN_RESAMPLE_MAXPOOL, CUDNN_RESAMPLE_AVGPOOL_INCLUDE_PADDING, CUDNN_RESAMPLE_AVGPOOL_EXCLUDE_PADDING};
+    descriptor what = make(CUDNN_BACKEND_RESAMPLE_DESCRIPTOR);
+    descriptor op = make(p->backward ? CUDNN_BACKEND_OPERATION_RESAMPLE_BWD_DESCRIPTOR : CUDNN_BACKEND_OPERATION_RESAMPLE_FWD_DESCRIPTOR);
+    cudnnDataType_t in_float = CUDNN_DATA_FLOAT;
+    cudnnPaddingMode_t padding = p->pool == MAX ? CUDNN_NEG_INF_PAD : CUDNN_ZERO_PAD;
+    cudnnNanPropagation_t nan = CUDNN_PROPAGATE_NAN;
+    int64_t two = 2;
+    set(what, CUDNN_ATTR_RESAMPLE_MODE, CUDNN_TYPE_RESAMPLE_MODE, 1, &modes[p->pool]);
+    set(what, CUDNN_ATTR_RESAMPLE_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &in_float);
+    set(what, CUDNN_ATTR_RESAMPLE_PADDING_MODE, CUDNN_TYPE_PADDING_MODE, 1, &padding);
+    set(what, CUDNN_ATTR_RESAMPLE_NAN_PROPAGATION, CUDNN_TYPE_NAN_PROPOGATION, 1, &nan);
+    set(what, CUDNN_ATTR_RESAMPLE_SPATIAL_DIMS, CUDNN_TYPE_INT64, 1, &two);
+    set_pair(what, CUDNN_ATTR_RESAMPLE_WINDOW_DIMS, p->r, p->s);
+    set_pair(what, CUDNN_ATTR_RESAMPLE_STRIDES, p->stride, p->stride);
+    set_pair(what, CUDNN_ATTR_RESAMPLE_PRE_PADDINGS, p->before, p->before);
+    set_pair(what, CUDNN_ATTR_RESAMPLE_POST_PADDINGS, p->after, p->after);
+    OK(cudnnBackendFinalize(what));
+    set_part(op, p->backward ? CUDNN_ATTR_OPERATION_RESAMPLE_BWD_DESC : CUDNN_ATTR_OPERATION_RESAMPLE_FWD_DESC, what);
+    set_part(op, p->backward ? CUDNN_ATTR_OPERATION_RESAMPLE_BWD_DXDESC : CUDNN_ATTR_OPERATION_RESAMPLE_FWD_XDESC, x);
+    set_part(op, p->backward ? CUDNN_ATTR_OPERATION_RESAMPLE_BWD_DYDESC : CUDNN_ATTR_OPERATION_RESAMPLE_FWD_YDESC, y);
+    OK(cudnnBackendFinalize(op));
+    return op;
+}
+
 static cudnnDataType_t code(bcam_fake_type type)
 {
     return type == BCAM_FAKE_F32 ? CUDNN_DATA_FLOAT : type == BCAM_FAKE_F16 ? CUDNN_DATA_HALF : CUDNN_DATA_BFLOAT16;
@@ -130,7 +165,7 @@ static descriptor graph_of(const problem *p, const tensors *t)
     for (int i = 0; i < TENSORS; i++)
         real[i] = tensor(i + 1, t[i].dim, code(p->type), false);
     descriptor first = steps ? tensor(20, t[out].dim, CUDNN_DATA_FLOAT, true) : real[out];
-    ops[count++] = convolution(p, p->backward ? first : real[X], real[W], p->backward ? real[Y] : first);
+    ops[count++] = p->pool ? pooling_of(p, real[X], real[Y]) : convolution(p, p->backward ? first : real[X], real[W], p->backward ? real[Y] : first);
     now = first;
     for (int i = 0; i < 3; i++) {
         bool wanted = i == 0 ? p->residual : i == 1 ? p->bias : p->relu;
@@ -196,10 +231,35 @@ static size_t at(const tensors *t, int n, int c, int h, int w)
     return (size_t)(((n * t->dim[2] + h) * t->dim[3] + w) * t->dim[1] + c);
 }
 
+/* One window of a pooling, maxima and sums over all that lies inside. */
+static void pool_reference(const problem *p, const tensors *t, double *out, int n, int c, int oy, int ox)
+{
+    double most = -INFINITY, sum = 0;
+    int inside = 0, y = oy * p->stride - p->before, x = ox * p->stride - p->before;
+    for (int pass = 0; pass < 1 + p->backward; pass++) /* backwards the places inside are counted first */
+        for (int h = 0; h < p->h; h++)
+            for (int w = 0; w < p->w; w++) {
+                if (h < y || h >= y + p->r || w < x || w >= x + p->s)
+                    continue;
+                size_t ix = at(&t[X], n, c, h, w);
+                if (pass)
+                    out[ix] += (double)t[Y].value[at(&t[Y], n, c, oy, ox)] / (p->pool == AVERAGE_WHOLE ? p->r * p->s : inside);
+                inside += !pass;
+                sum += (double)t[X].value[ix];
+                most = fmax(most, (double)t[X].value[ix]);
+            }
+    if (!p->backward)
+        out[at(&t[Y], n, c, oy, ox)] = p->pool == MAX ? most : sum / (p->pool == AVERAGE_WHOLE ? p->r * p->s : inside);
+}
+
 static double *reference(const problem *p, const tensors *t)
 {
     const tensors *out = &t[p->backward ? X : Y];
     double *sum = calloc(out->count, sizeof *sum);
+    for (int i = 0; i < p->n * p->m * t[Y].dim[2] * t[Y].dim[3] && p->pool; i++)
+        pool_reference(p, t, sum, i / p->m / t[Y].dim[3] / t[Y].dim[2], i % p->m, i / p->m / t[Y].dim[3] % t[Y].dim[2], i / p->m % t[Y].dim[3]);
+    if (p->pool)
+        return sum;
     int cg = p->c / p->groups, each = p->m / p->groups;
     for (int n = 0; n < p->n; n++)
         for (int m = 0; m < p->m; m++)
@@ -381,6 +441,25 @@ Test(cudnn, backward_data)
         {.n = 2, .c = 16, .h = 11, .w = 12, .m = 16, .r = 1, .s = 1, .groups = 1, .stride = 2, .dilation = 1, .backward = true, .strict = true},
     };
     expect_all(problems, sizeof problems / sizeof *problems, PLAIN);
+}
+
+#define POOL .n = 2, .c = 16, .h = 9, .w = 11, .m = 16, .groups = 1, .dilation = 1
+
+Test(cudnn, poolings)
+{
+    static const problem problems[] = {
+        {POOL, .pool = MAX, .r = 3, .s = 3, .stride = 2, .before = 1, .after = 1, .strict = true},
+        {POOL, .pool = MAX, .r = 3, .s = 2, .stride = 2, .after = 1, .type = BCAM_FAKE_F16},
+        {POOL, .pool = AVERAGE_WHOLE, .r = 3, .s = 3, .stride = 1, .before = 1, .after = 1, .strict = true},
+        {POOL, .pool = AVERAGE_INSIDE, .r = 3, .s = 3, .stride = 2, .before = 1, .after = 1, .type = BCAM_FAKE_F16},
+        {POOL, .pool = AVERAGE_INSIDE, .r = 2, .s = 3, .stride = 2, .after = 1, .type = BCAM_FAKE_BF16},
+        {POOL, .pool = AVERAGE_WHOLE, .r = 2, .s = 2, .stride = 2, .type = BCAM_FAKE_F16, .backward = true},
+        {POOL, .pool = AVERAGE_INSIDE, .r = 3, .s = 3, .stride = 2, .before = 1, .after = 1, .type = BCAM_FAKE_F16, .backward = true},
+        {POOL, .pool = AVERAGE_WHOLE, .r = 3, .s = 3, .stride = 1, .before = 1, .after = 1, .type = BCAM_FAKE_BF16, .backward = true},
+    };
+    expect_all(problems, sizeof problems / sizeof *problems, PLAIN);
+    expect_all(problems, 4, FROM_JSON);
+    expect_all(&problems[5], 1, CAPTURED);
 }
 
 Test(cudnn, captured)

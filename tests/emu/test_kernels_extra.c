@@ -163,6 +163,44 @@ Test(kernels_extra, padded_prep)
     }
 }
 
+/* The kernel divides by other means than a division: the same colours all the same, for maps of any magnitude. */
+Test(kernels_extra, colours_to_the_bit)
+{
+    static const float largest[] = {1,     0.3f,    1e-30f, 1.1e-30f, 3e-38f, 1e-40f,  1e-45f,
+                                    1e30f, 1.1e30f, 3e38f,  0,        -1,     INFINITY};
+    enum { H = 6, W = 32, COUNT = H * W };
+    uint64_t seed = check_seed();
+    bcam_step step = {.verb = BCAM_VERB_UPSAMPLE};
+    bcam_kernel_call call = {.step = &step};
+    call.in[0] = tensor(BCAM_F32, 4, (const int64_t[]){1, 1, H, W}, false);
+    call.in[2] = tensor(BCAM_U8, 2, (const int64_t[]){256, 3}, false);
+    call.out[0] = tensor(BCAM_U8, 5, (const int64_t[]){1, 1, H, W, 3}, false);
+    for (int i = 0; i < 256 * 3; i++)
+        put(&call.in[2], i, i % 3 == 0 ? i / 3 : i % 3 == 1 ? 255 - i / 3 : 77);
+    for (size_t l = 0; l < BCAM_COUNT(largest); l++) {
+        float *map = call.in[0].data, most = 0;
+        for (int i = 0; i < COUNT; i++) { /* where the rows of the table meet, too */
+            map[i] = i % 2 ? largest[l] * (float)bcam_random_unit(&seed) : largest[l] * ((float)(i / 2 % 256) / 255);
+            map[i] = i % 41 == 7 ? NAN : i % 37 == 5 ? -map[i] : i % 43 == 3 ? INFINITY : map[i];
+        }
+        map[11] = largest[l];
+        for (int i = 0; i < COUNT; i++)
+            most = isfinite(map[i]) && map[i] > most ? map[i] : most;
+        cr_assert_eq(bcam_kernels[BCAM_VERB_UPSAMPLE](&call, NULL), cudaSuccess);
+        for (int i = 0; i < COUNT; i++) {
+            const uint8_t *have = (uint8_t *)call.out[0].data + 3 * i;
+            float v = map[i];
+            int row = v <= 0 ? 0 : v >= most ? 255 : (int)(255 * (v / most));
+            bool black = !(most > 0) || isnan(v);
+            cr_expect(have[0] == (black ? 0 : row) && have[1] == (black ? 0 : 255 - row) && have[2] == (black ? 0 : 77),
+                      "%g of %g: %d %d %d, row %d", (double)v, (double)most, have[0], have[1], have[2], row);
+        }
+    }
+    free(call.in[0].data);
+    free(call.in[2].data);
+    free(call.out[0].data);
+}
+
 /* ---- what shared memory cannot hold ---- */
 
 static void check_case(const bcam_check_case *c)

@@ -1,55 +1,12 @@
-/* prep_select.cu - PREP and SELECT: what stands before the network and between its two halves.
+/* select.cu - SELECT: which classes, between a network's two halves.
  *
- *   prep      a thread takes a pixel: three bytes in, through a table in shared memory, C elements out. A channels-last output of fewer
- *             channels whose pixels lie 4 apart is padded with zeros (a convolution on 4 channels needs no workspace). Reads 3 bytes a pixel, writes the output once
- *   select    a block takes a photo: class ids by number or rank, their logits, probabilities and the gradient's seed.
- *             Reads the logits once a pass (a maximum, a sum, one pass a rank: from the cache), writes K seed rows
+ *   select_classes   a block takes a photo: class ids by number or rank, their logits, probabilities and the gradient's
+ *                    seed. Reads the logits once a pass (a maximum, a sum, one pass a rank: from the cache), writes K
+ *                    seed rows
  */
-#include "device.h"
+#include "box.h"
 
 namespace bcam {
-
-/* ---- prep ---- */
-
-struct PrepArgs {
-    const unsigned char *pixels; /* (N,3,H,W), any strides */
-    const void *lut;             /* (C,256) */
-    void *x;
-    int64_t pixel_stride[4], x_stride[4]; /* both as n, channel, row, column */
-    int64_t lut_stride[2], count;
-    Divider columns, rows;
-    int channels, padded, from[4]; /* padded: channels to be written */
-    bool small, lut_is_float, together; /* together: 4 channels side by side, aligned */
-};
-
-template <typename T> __global__ void BCAM_BOUNDS prep(PrepArgs a)
-{
-    BCAM_SHARED(float, table, 4 * 256);
-    for (int i = threadIdx.x; i < a.channels * 256; i += blockDim.x)
-        table[i] = load_any(a.lut, a.lut_is_float ? BCAM_F32 : sizeof(T) == 4 ? BCAM_F32 : std::is_same<T, half>::value ? BCAM_F16 : BCAM_BF16,
-                            i / 256 * a.lut_stride[0] + i % 256 * a.lut_stride[1]);
-    __syncthreads();
-    for (int64_t i = first_of_grid(); i < a.count; i += stride_of_grid()) {
-        const int64_t line = a.columns.of(i, a.small), column = i - line * a.columns.d, n = a.rows.of(line, a.small), row = line - n * a.rows.d;
-        const unsigned char *pixel = a.pixels + n * a.pixel_stride[0] + row * a.pixel_stride[2] + column * a.pixel_stride[3];
-        T *x = static_cast<T *>(a.x) + n * a.x_stride[0] + row * a.x_stride[2] + column * a.x_stride[3];
-        Floats<4> value = all_of<4>(0);
-#pragma unroll
-        for (int c = 0; c < 4; c++)
-            if (c < a.channels)
-                value.at[c] = table[c * 256 + __ldg(pixel + a.from[c] * a.pixel_stride[1])];
-        if (a.together) {
-            store<T, 4>(x, value);
-            continue;
-        }
-#pragma unroll
-        for (int c = 0; c < 4; c++)
-            if (c < a.padded)
-                x[c * a.x_stride[1]] = from_float<T>(value.at[c]);
-    }
-}
-
-/* ---- select ---- */
 
 constexpr int kept_ranks = 64;
 constexpr int64_t most_shared_classes = 32 * 1024 * 8; /* a bit each */
@@ -111,7 +68,8 @@ template <typename T> __device__ Candidate next_class(const SelectArgs &a, const
     return best;
 }
 
-/* Classes by rank: those found so far, so that a rank costs one pass. Past `kept_ranks` each rank costs as many passes as it lies behind. */
+/* Classes by rank: those found so far, so that a rank costs one pass. Past `kept_ranks` each rank costs as many passes
+ * as it lies behind. */
 struct Ranking {
     int *order; /* shared */
     int known;
@@ -171,7 +129,9 @@ __device__ __forceinline__ float probability_of(bcam_activation activation, Soft
 }
 
 /* Place k of photo n. */
-template <typename T> __device__ void write_place(const SelectArgs &a, const T *logits, SoftmaxNorm norm, int64_t k, int64_t n, int64_t number)
+template <typename T>
+__device__ void write_place(const SelectArgs &a, const T *logits, SoftmaxNorm norm, int64_t k, int64_t n,
+                            int64_t number)
 {
     const float value = number < 0 ? 0 : to_float(logits[number * a.logits_stride[1]]);
     if (threadIdx.x == 0) {
@@ -220,55 +180,11 @@ template <typename T> __global__ void BCAM_BOUNDS select_classes(SelectArgs a)
     }
 }
 
-/* ---- launchers ---- */
-
-static void take_strides(int64_t (&to)[2], const bcam_tensor *t)
-{
-    to[0] = t->stride[0];
-    to[1] = t->stride[1];
-}
-
-/* Strides of (N,C,H,W) or (N,H,W,C) as n, channel, row, column. */
-static void take_image(int64_t (&to)[4], const bcam_tensor *t, bool nhwc)
-{
-    to[0] = t->stride[0];
-    to[1] = t->stride[nhwc ? 3 : 1];
-    to[2] = t->stride[nhwc ? 1 : 2];
-    to[3] = t->stride[nhwc ? 2 : 3];
-}
-
 } // namespace bcam
 
 using namespace bcam;
 
-extern "C" cudaError_t bcam_kernel_PREP(const bcam_kernel_call *call, cudaStream_t stream)
-{
-    const bcam_prep_attr *attr = &call->step->u.prep;
-    const bcam_tensor *pixels = &call->in[0], *lut = &call->in[1], *x = &call->out[0];
-    PrepArgs args = {};
-    args.pixels = static_cast<const unsigned char *>(pixels->data);
-    args.lut = lut->data;
-    args.x = x->data;
-    take_image(args.pixel_stride, pixels, false);
-    take_image(args.x_stride, x, attr->nhwc);
-    take_strides(args.lut_stride, lut);
-    args.columns = Divider::by(pixels->dim[3]);
-    args.rows = Divider::by(pixels->dim[2]);
-    args.count = pixels->dim[0] * pixels->dim[2] * pixels->dim[3];
-    args.small = args.count < (int64_t)1 << 31;
-    args.channels = args.padded = (int)lut->dim[0];
-    for (int c = 0; c < args.channels; c++)
-        args.from[c] = attr->channel[c];
-    if (args.x_stride[1] == 1 && args.x_stride[3] == 4)
-        args.padded = 4;
-    args.lut_is_float = lut->dtype == BCAM_F32;
-    return by_type(x->dtype, [&](auto type) {
-        using T = typename decltype(type)::type;
-        args.together = args.padded == 4 && args.x_stride[1] == 1 && args.x_stride[0] % 4 == 0 && args.x_stride[2] % 4 == 0 &&
-                        args.x_stride[3] % 4 == 0 && (uintptr_t)x->data % (4 * sizeof(T)) == 0;
-        return launch<prep<T>>(blocks_for(args.count), threads_of_block, 0, stream, args);
-    });
-}
+/* ---- launchers ---- */
 
 extern "C" size_t bcam_kernel_scratch_select(const bcam_kernel_call *call)
 {
@@ -303,6 +219,7 @@ extern "C" cudaError_t bcam_kernel_SELECT(const bcam_kernel_call *call, cudaStre
     args.named = shared ? nullptr : reinterpret_cast<unsigned *>(call->scratch);
     size_t bytes = shared ? (size_t)((args.classes + 31) / 32) * sizeof(unsigned) : sizeof(unsigned);
     return by_type(logits->dtype, [&](auto type) {
-        return launch<select_classes<typename decltype(type)::type>>(args.photos, threads_of_block, bytes, stream, args);
+        return launch<select_classes<typename decltype(type)::type>>(args.photos, threads_of_block, bytes, stream,
+                                                                     args);
     });
 }

@@ -1,0 +1,107 @@
+"""Contestants, as bench/bench.h describes them: started, warmed up, run in turns. Standard library only."""
+import json
+import os
+import queue
+import random
+import statistics
+import subprocess
+import threading
+import time
+
+
+class Failed(Exception):
+    """A contestant that cannot go on; the message says why."""
+
+
+class Contestant:
+    """A program that says what it is, and then how many images it did in how many seconds."""
+
+    def __init__(self, name, command, log, environment=None):
+        self.name, self.facts = name, {}
+        self.log = open(log, "ab")
+        self.log.write((" ".join(command) + "\n").encode())
+        self.log.flush()
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
+                                        env={**os.environ, **(environment or {})}, start_new_session=True)
+        self.lines = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put(None)
+
+    def hear(self, seconds):
+        """The next line that is a JSON object."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                line = self.lines.get(timeout=max(0.01, end - time.monotonic()))
+            except queue.Empty:
+                raise Failed(f"{self.name} said nothing for {seconds:.0f} seconds") from None
+            if line is None:
+                raise Failed(f"{self.name} ended with status {self.process.wait()}; see its log")
+            self.log.write(line)
+            try:
+                said = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(said, dict):
+                if "error" in said:
+                    raise Failed(f"{self.name}: {said['error']}")
+                return said
+
+    def ready(self, seconds):
+        self.facts = self.hear(seconds)
+        return self
+
+    def go(self, seconds):
+        """-> images, seconds."""
+        try:
+            self.process.stdin.write(f"go {seconds}\n".encode())
+            self.process.stdin.flush()
+        except OSError as problem:
+            raise Failed(f"{self.name} is gone ({problem}); see its log") from None
+        said = self.hear(seconds + 90)
+        return said["images"], said["seconds"]
+
+    def end(self):
+        try:
+            self.process.stdin.close()
+        except OSError:
+            pass
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, 9)
+            self.process.wait()
+        self.log.close()
+
+
+def interleave(contestants, rounds, seconds, seed, note):
+    """Each round all of them in another order -> {name: [images a second, ...]}; one that fails is left out from then on and noted."""
+    order, going = random.Random(seed), list(contestants)
+    rates = {c.name: [] for c in contestants}
+    for number in range(-1, rounds):
+        order.shuffle(going)
+        for c in list(going):
+            try:
+                images, took = c.go(seconds if number >= 0 else min(seconds, 0.3))
+            except Failed as problem:
+                going.remove(c)
+                rates[c.name] = []
+                note(str(problem))
+                continue
+            if number >= 0:
+                rates[c.name].append(images / took)
+    return rates
+
+
+def summary(rates):
+    """-> median, lower and upper quartile, of the rounds; None for none."""
+    if not rates:
+        return None
+    if len(rates) < 2:
+        return rates[0], rates[0], rates[0]
+    low, middle, high = statistics.quantiles(rates, n=4, method="inclusive")
+    return middle, low, high
