@@ -3,8 +3,8 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
+#include "graph_build.h"
 #include "net/net.h"
-#include "onnx_build.h"
 
 /* ---- graphs in a line or two ---- */
 
@@ -12,105 +12,6 @@ static bytes model;
 static bcam_graph *graph;
 static bcam_net *net;
 static bcam_error err;
-
-static void put_words(bytes *to, unsigned number, const char *words)
-{
-    for (const char *at = words; *at; at += strspn(at, " ")) {
-        size_t size = strcspn(at, " ");
-        put_bytes(to, number, at, size == 1 && *at == '-' ? 0 : size); /* "-": left out */
-        at += size;
-    }
-}
-
-/* "key=3" is an integer, "key=3,4" or "key=3," a list of them. */
-static void put_attribute(bytes *node, const char *text, size_t size)
-{
-    bytes attr = {0};
-    size_t name = strcspn(text, "=");
-    bool list = memchr(text, ',', size) != NULL;
-    put_bytes(&attr, 1, text, name);
-    for (const char *at = text + name + 1; at < text + size;) {
-        char *end;
-        put_int(&attr, list ? 8 : 3, strtoll(at, &end, 10));
-        at = end + 1;
-    }
-    put_int(&attr, 20, list ? 7 : 2);
-    put_message(node, 5, attr);
-}
-
-static void op(bytes *g, const char *name, const char *type, const char *inputs, const char *outputs, const char *attrs)
-{
-    bytes node = {0};
-    put_words(&node, 1, inputs);
-    put_words(&node, 2, outputs);
-    put_text(&node, 3, name);
-    put_text(&node, 4, type);
-    for (const char *at = attrs; *at; at += strspn(at, " ")) {
-        size_t size = strcspn(at, " ");
-        put_attribute(&node, at, size);
-        at += size;
-    }
-    put_message(g, 1, node);
-}
-
-/* A tensor of integers, "1,2,3" with one dimension, or of float32 ones with the dimensions `dims`. */
-static void ints(bytes *g, const char *name, const char *values)
-{
-    bytes tensor = {0}, raw = {0};
-    int64_t count = 0;
-    for (const char *at = values; *at; count++) {
-        char *end;
-        int64_t value = strtoll(at, &end, 10);
-        put(&raw, &value, sizeof value);
-        at = end + (*end == ',');
-    }
-    put_int(&tensor, 1, count);
-    put_int(&tensor, 2, 7);
-    put_text(&tensor, 8, name);
-    put_message(&tensor, 9, raw);
-    put_message(g, 5, tensor);
-}
-
-static void ones(bytes *g, const char *name, const char *dims)
-{
-    bytes tensor = {0}, raw = {0};
-    int64_t count = 1;
-    for (const char *at = dims; *at;) {
-        char *end;
-        int64_t dim = strtoll(at, &end, 10);
-        put_int(&tensor, 1, dim);
-        count *= dim;
-        at = end + (*end == ',');
-    }
-    const float one = 1;
-    for (int64_t i = 0; i < count; i++)
-        put(&raw, &one, sizeof one);
-    put_int(&tensor, 2, 1);
-    put_text(&tensor, 8, name);
-    put_message(&tensor, 9, raw);
-    put_message(g, 5, tensor);
-}
-
-/* The input x; a first dimension of 0 is left open. */
-static bytes begin(int64_t n, int64_t a, int64_t b, int64_t c)
-{
-    bytes g = {0}, value = {0}, type = {0}, tensor = {0}, shape = {0};
-    const int64_t dim[4] = {n, a, b, c};
-    for (int i = 0; i < 4; i++) {
-        bytes d = {0};
-        if (dim[i])
-            put_int(&d, 1, dim[i]);
-        put_message(&shape, 1, d);
-    }
-    put_int(&tensor, 1, 1);
-    put_message(&tensor, 2, shape);
-    put_message(&type, 1, tensor);
-    put_text(&value, 1, "x");
-    put_message(&value, 2, type);
-    put_message(&g, 11, value);
-    put_value(&g, 12, "y");
-    return g;
-}
 
 static void done(void)
 {
@@ -283,6 +184,53 @@ Test(net_lower, a_global_maximum_is_a_window)
     opens(g, 2);
     cr_assert_eq(steps_of(BCAM_VERB_POOL), 1); /* a tie's gradient goes to the first maximum; REDUCE would share it */
     cr_assert_eq(steps_of(BCAM_VERB_REDUCE), 0);
+    done();
+}
+
+Test(net_lower, what_says_which_class_wins_is_left_out)
+{
+    static const char *const types[] = {"ArgMax", "TopK"};
+    for (size_t k = 0; k < BCAM_COUNT(types); k++) {
+        bytes g = begin(0, 3, 4, 5);
+        ints(&g, "one", "1");
+        op(&g, "", "GlobalAveragePool", "x", "pooled", "");
+        op(&g, "", "Flatten", "pooled", "scores", "");
+        op(&g, "", "Softmax", "scores", "shares", "");
+        op(&g, "", types[k], k ? "shares one" : "shares", "y", "axis=1");
+        opens(g, 2);
+        cr_assert_eq(bcam_net_get_info(net)->class_count, 3);
+        cr_assert_eq(bcam_net_get_info(net)->activation, BCAM_ACTIVATION_SOFTMAX);
+        cr_assert_str_eq(bcam_net_get_info(net)->output, "scores");
+        done();
+    }
+}
+
+Test(net_lower, what_is_refused_is_named_with_its_operator_set)
+{
+    bytes g = begin(0, 3, 8, 8);
+    op(&g, "n", "MaxPool", "x", "y", "kernel_shape=2,2,2");
+    refuses(g, "node 'n' (MaxPool): attribute 'kernel_shape' must be a list of at most 2 integers (operator set 17)");
+
+    g = begin(0, 3, 8, 8);
+    op(&g, "n", "Einsum", "x", "y", "equation=nchw->nc");
+    refuses(g, "node 'n' (Einsum): this operator (operator set 17) is not supported");
+}
+
+Test(net_lower, an_upsampled_picture_is_a_picture)
+{
+    bytes g = begin(0, 3, 4, 4);
+    ones(&g, "w", "2,3,1,1");
+    conv(&g, "conv", "x w", "c");
+    ints(&g, "sizes", "1,2,8,8");
+    op(&g, "up", "Resize", "c - - sizes", "u", "mode=nearest");
+    op(&g, "gap", "GlobalAveragePool", "u", "pooled", "");
+    op(&g, "flat", "Flatten", "pooled", "y", "");
+    bytes named = g;
+    bcam_target target;
+    cr_assert_neq(open_set(named, 17, 1), BCAM_E_UNSUPPORTED, "%s", err.message);
+    cr_assert_eq(bcam_net_target(net, "u", &target, &err), BCAM_OK, "%s", err.message);
+    cr_assert_eq(target.height, 8);
+    cr_assert_eq(target.channels, 2);
     done();
 }
 

@@ -243,12 +243,12 @@ static bytes with_opset(int64_t opset)
     return model;
 }
 
-Test(net_onnx, takes_operator_sets_7_to_21)
+Test(net_onnx, takes_operator_sets_1_to_28)
 {
-    expect(with_opset(7), BCAM_OK, NULL, NULL);
-    expect(with_opset(21), BCAM_OK, NULL, NULL);
-    expect(with_opset(6), BCAM_E_UNSUPPORTED, "operator set 6", "7 to 21");
-    expect(with_opset(22), BCAM_E_UNSUPPORTED, "operator set 22", "opset_version=17");
+    expect(with_opset(1), BCAM_OK, NULL, NULL);
+    expect(with_opset(28), BCAM_OK, NULL, NULL);
+    expect(with_opset(0), BCAM_E_UNSUPPORTED, "operator set 0", "1 to 28");
+    expect(with_opset(29), BCAM_E_UNSUPPORTED, "operator set 29", "opset_version=17");
     expect(with_opset(-1), BCAM_E_UNSUPPORTED, "operator set -1", NULL);
     bytes model = with_opset(17), set = {0};
     put_text(&set, 1, "com.microsoft");

@@ -17,27 +17,14 @@ bcam_status bcam_emit_unary(bcam_lower *lo, const bcam_node *node, int x, bcam_u
     return status;
 }
 
-static bcam_status broadcast_dims(const bcam_node *node, const bcam_value *a, const bcam_value *b, int *rank,
-                                  int64_t *dim, bcam_error *err)
-{
-    *rank = a->rank > b->rank ? a->rank : b->rank;
-    for (int i = 0; i < *rank; i++) {
-        int64_t da = i < a->rank ? a->dim[a->rank - 1 - i] : 1, db = i < b->rank ? b->dim[b->rank - 1 - i] : 1;
-        if (da != db && da != 1 && db != 1)
-            return bcam_op_fail(node, err, "its inputs' dimensions %lld and %lld do not fit", (long long)da,
-                                (long long)db);
-        dim[*rank - 1 - i] = da == 1 ? db : da;
-    }
-    return BCAM_OK;
-}
-
 bcam_status bcam_emit_binary(bcam_lower *lo, const bcam_node *node, int a, int b, bcam_binary_kind kind, int *value,
                              bcam_error *err)
 {
     const bcam_value va = *bcam_val(lo, a), vb = *bcam_val(lo, b);
     int rank;
     int64_t dim[BCAM_MAX_RANK];
-    bcam_status status = broadcast_dims(node, &va, &vb, &rank, dim, err);
+    const bcam_value *both[2] = {&va, &vb};
+    bcam_status status = bcam_broadcast(node, both, 2, &rank, dim, err);
     if (status != BCAM_OK)
         return status;
     /* Each operand either has the batch in front too, or is the same for every photo. One that has it elsewhere, as broadcasting from the right
@@ -80,7 +67,8 @@ bcam_status bcam_emit_reduce(bcam_lower *lo, const bcam_node *node, int x, bcam_
     return BCAM_OK;
 }
 
-bcam_status bcam_emit_norm(bcam_lower *lo, const bcam_node *node, int x, int scale, int shift, bcam_error *err)
+bcam_status bcam_emit_norm(bcam_lower *lo, const bcam_node *node, int x, int scale, int shift, int *value,
+                           bcam_error *err)
 {
     const bcam_value v = *bcam_val(lo, x);
     bcam_status status = BCAM_OK;
@@ -92,11 +80,85 @@ bcam_status bcam_emit_norm(bcam_lower *lo, const bcam_node *node, int x, int sca
     }
     bcam_step *step;
     if (status == BCAM_OK)
-        status = bcam_emit(lo, node, BCAM_VERB_NORM, v.rank, v.dim, bcam_is_batched(lo, x), &step, err);
+        status = bcam_emit_value(lo, node, node->outputs[0], BCAM_VERB_NORM, v.rank, v.dim, bcam_is_batched(lo, x),
+                                 &step, value, err);
     if (status == BCAM_OK) {
         step->in[0] = x;
         step->in[1] = scale;
         step->in[2] = shift;
     }
     return status;
+}
+
+/* ---- copies ---- */
+
+bcam_status bcam_emit_copy(bcam_lower *lo, const bcam_node *node, int x, int rank, const int64_t *dim, bool batched,
+                           bcam_copy_attr **attr, int *value, bcam_error *err)
+{
+    bcam_step *step;
+    bcam_status status =
+        bcam_emit_value(lo, node, node->outputs[0], BCAM_VERB_COPY, rank, dim, batched, &step, value, err);
+    if (status != BCAM_OK)
+        return status;
+    step->in[0] = x;
+    *attr = &step->u.copy;
+    for (int a = 0; a < BCAM_MAX_RANK; a++) {
+        (*attr)->extent[a] = a < rank ? dim[a] : 1;
+        (*attr)->axis[a] = a;
+        (*attr)->step[a] = 1;
+    }
+    return BCAM_OK;
+}
+
+/* How many indices from the first on are one box: a number again and again (step 0), or an even stride. */
+static int64_t run_length(const int64_t *index, int64_t count, int64_t *step)
+{
+    *step = count > 1 ? index[1] - index[0] : 1;
+    int64_t n = 1;
+    while (n < count && index[n] - index[n - 1] == *step)
+        n++;
+    if (n == 2 && count > 2 && *step != 0 && index[2] == index[1])
+        n = 1; /* 0, 1, 1: the equal ones belong together */
+    return n;
+}
+
+bcam_status bcam_emit_take(bcam_lower *lo, const bcam_node *node, int x, int axis, const int64_t *index, int64_t count,
+                           int *value, bcam_error *err)
+{
+    enum { MOST = 4096 }; /* boxes */
+    const bcam_value v = *bcam_val(lo, x);
+    int64_t dim[BCAM_MAX_RANK], step = 1;
+    for (int64_t i = 0; i < count; i++)
+        if (index[i] < 0 || index[i] >= v.dim[axis])
+            return bcam_op_fail(node, err, "index %lld is outside %lld elements", (long long)index[i],
+                                (long long)v.dim[axis]);
+    if (count == v.dim[axis] && index[0] == 0 && run_length(index, count, &step) == count && step == 1) {
+        *value = x;
+        return BCAM_OK;
+    }
+    memcpy(dim, v.dim, sizeof dim);
+    dim[axis] = count;
+    bcam_copy_attr *attr;
+    bcam_status status =
+        bcam_emit_copy(lo, node, x, v.rank, dim, bcam_is_batched(lo, x) && axis != 0, &attr, value, err);
+    if (status != BCAM_OK)
+        return status;
+    const bcam_step proto = lo->plan->steps[lo->plan->step_count - 1];
+    int boxes = 0;
+    for (int64_t at = 0, n; at < count; at += n) {
+        bcam_step *box = at == 0 ? &lo->plan->steps[lo->plan->step_count - 1]
+                                 : bcam_plan_step(lo->plan, BCAM_VERB_COPY, BCAM_SEGMENT_FORWARD, proto.name);
+        if (!box)
+            return bcam_op_memory(node, err);
+        if (++boxes > MOST)
+            return bcam_op_fail(node, err, "its indices jump %d times, which is too often", MOST);
+        n = run_length(index + at, count - at, &step);
+        *box = proto;
+        box->u.copy.extent[axis] = n;
+        box->u.copy.to[axis] = at;
+        box->u.copy.from[axis] = index[at];
+        box->u.copy.axis[axis] = step == 0 ? -1 : axis;
+        box->u.copy.step[axis] = step == 0 || n == 1 ? 1 : step;
+    }
+    return BCAM_OK;
 }

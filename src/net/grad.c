@@ -82,6 +82,15 @@ static bool conv_backward(sweep *sw, const bcam_step *step, int which, int dy, i
     return b != NULL;
 }
 
+/* A transposed convolution: its gradient is the convolution. */
+static bool conv_transpose_backward(sweep *sw, const bcam_step *step, int which, int dy, int *dx)
+{
+    bcam_step *b = backward_step(sw, step, BCAM_VERB_CONV, dy, step->in[1], -1, step->in[which], dx);
+    if (b)
+        b->u.conv = step->u.conv;
+    return b != NULL;
+}
+
 static bool gemm_backward(sweep *sw, const bcam_step *step, int which, int dy, int *dx)
 {
     return backward_step(sw, step, BCAM_VERB_GEMM_BWD, dy, step->in[1], -1, step->in[which], dx) != NULL;
@@ -170,9 +179,11 @@ static bool copy_backward(sweep *sw, const bcam_step *step, int which, int dy, i
 }
 
 static const backward_fn backward_of[BCAM_VERB_COUNT] = {
-    [BCAM_VERB_CONV] = conv_backward,     [BCAM_VERB_GEMM] = gemm_backward,       [BCAM_VERB_POOL] = pool_backward,
-    [BCAM_VERB_NORM] = norm_backward,     [BCAM_VERB_UNARY] = unary_backward,     [BCAM_VERB_BINARY] = binary_backward,
-    [BCAM_VERB_REDUCE] = reduce_backward, [BCAM_VERB_SOFTMAX] = softmax_backward, [BCAM_VERB_COPY] = copy_backward,
+    [BCAM_VERB_CONV] = conv_backward,       [BCAM_VERB_CONV_BWD] = conv_transpose_backward,
+    [BCAM_VERB_GEMM] = gemm_backward,       [BCAM_VERB_POOL] = pool_backward,
+    [BCAM_VERB_NORM] = norm_backward,       [BCAM_VERB_UNARY] = unary_backward,
+    [BCAM_VERB_BINARY] = binary_backward,   [BCAM_VERB_REDUCE] = reduce_backward,
+    [BCAM_VERB_SOFTMAX] = softmax_backward, [BCAM_VERB_COPY] = copy_backward,
 };
 
 /* ---- the sweep ---- */

@@ -104,17 +104,30 @@ bool bcam_is_batched(const bcam_lower *lo, int value)
     return (size_t)value < lo->batched_capacity && lo->batched[value];
 }
 
-/* Values and their `batched` marks grow together. */
-static bool mark_batched(bcam_lower *lo, int value, bool batched)
+/* Values and what is noted about them grow together. */
+bool bcam_mark_batched(bcam_lower *lo, int value, bool batched)
 {
     while ((size_t)value >= lo->batched_capacity) {
-        size_t before = lo->batched_capacity;
-        if (!bcam_grow(&lo->batched, &lo->batched_capacity, before, sizeof *lo->batched))
+        size_t before = lo->batched_capacity, other = before;
+        if (!bcam_grow(&lo->like, &other, before, sizeof *lo->like) ||
+            !bcam_grow(&lo->batched, &lo->batched_capacity, before, sizeof *lo->batched))
             return false;
         memset(lo->batched + before, 0, lo->batched_capacity - before);
+        memset(lo->like + before, 0, (lo->batched_capacity - before) * sizeof *lo->like);
     }
     lo->batched[value] = batched;
     return true;
+}
+
+void bcam_mark_like(bcam_lower *lo, int value, int of)
+{
+    if ((size_t)value < lo->batched_capacity)
+        lo->like[value] = of + 1;
+}
+
+int bcam_is_like(const bcam_lower *lo, int value)
+{
+    return (size_t)value < lo->batched_capacity ? lo->like[value] - 1 : -1;
 }
 
 /* The (N,H,W,C) input is kept as (N,C,H,W); whoever wants it as the file has it gets a transposed copy. */
@@ -124,7 +137,7 @@ static int materialize_nhwc_input(bcam_lower *lo)
     int64_t dim[4] = {x->dim[0], x->dim[2], x->dim[3], x->dim[1]};
     int value = bcam_plan_value(lo->plan, lo->input_name, BCAM_ROLE_WORK, BCAM_F32, 4, dim);
     bcam_step *step = value < 0 ? NULL : bcam_plan_step(lo->plan, BCAM_VERB_COPY, BCAM_SEGMENT_FORWARD, lo->input_name);
-    if (!step || !mark_batched(lo, value, true) || !bcam_map_put(&lo->map, lo->input_name, value))
+    if (!step || !bcam_mark_batched(lo, value, true) || !bcam_map_put(&lo->map, lo->input_name, value))
         return -1;
     static const int axis[4] = {0, 2, 3, 1};
     for (int a = 0; a < 4; a++) {
@@ -273,7 +286,7 @@ bcam_status bcam_emit_value(bcam_lower *lo, const bcam_node *node, const char *n
         return bcam_op_fail(node, err, "the first dimension is no longer the batch behind it");
     *value = bcam_plan_value(lo->plan, name, BCAM_ROLE_WORK, BCAM_F32, rank, dim);
     *step = *value < 0 ? NULL : bcam_plan_step(lo->plan, verb, BCAM_SEGMENT_FORWARD, shown_name(node));
-    if (!*step || !mark_batched(lo, *value, batched))
+    if (!*step || !bcam_mark_batched(lo, *value, batched))
         return bcam_op_memory(node, err);
     (*step)->out[0] = *value;
     return BCAM_OK;
@@ -287,78 +300,16 @@ bcam_status bcam_emit(bcam_lower *lo, const bcam_node *node, bcam_verb verb, int
     return status != BCAM_OK ? status : bcam_bind(lo, node, value, err);
 }
 
+bcam_status bcam_bind_output(bcam_lower *lo, const bcam_node *node, int output, int value, bcam_error *err)
+{
+    if (output >= node->output_count || !*node->outputs[output])
+        return BCAM_OK;
+    return bcam_map_put(&lo->map, node->outputs[output], value) ? BCAM_OK : bcam_op_memory(node, err);
+}
+
 bcam_status bcam_bind(bcam_lower *lo, const bcam_node *node, int value, bcam_error *err)
 {
-    return bcam_map_put(&lo->map, node->outputs[0], value) ? BCAM_OK : bcam_op_memory(node, err);
-}
-
-static bcam_status const_count(const bcam_node *node, int rank, const int64_t *dim, int64_t *count, bcam_error *err)
-{
-    *count = 1;
-    if (rank > BCAM_MAX_RANK)
-        return bcam_op_fail(node, err, "a constant of %d dimensions is not supported", rank);
-    for (int a = 0; a < rank; a++)
-        if (dim[a] < 0 || __builtin_mul_overflow(*count, dim[a], count) || *count > (int64_t)1 << 40)
-            return bcam_op_fail(node, err, "dimension %d of a constant would be %lld, which will not do", a,
-                                (long long)dim[a]);
-    return BCAM_OK;
-}
-
-bcam_status bcam_charge(bcam_lower *lo, const bcam_node *node, int64_t elements, bcam_error *err)
-{
-    enum { FREE = 1 << 28, PER_PARAMETER = 32 }; /* 2^28: a VGG-19 without its weights, twice */
-    const int64_t most = (int64_t)1 << 56, parameters = lo->graph->parameters;
-    int64_t limit = FREE + PER_PARAMETER * (parameters < most ? parameters : most);
-    if (elements > limit - lo->charged)
-        return bcam_op_fail(node, err,
-                            "it asks for constants of %lld numbers that the file does not hold, which is too much",
-                            (long long)elements);
-    lo->charged += elements;
-    return BCAM_OK;
-}
-
-bcam_status bcam_const_new(bcam_lower *lo, const bcam_node *node, const char *name, bcam_dtype dtype, int rank,
-                           const int64_t *dim, void **data, int *value, bcam_error *err)
-{
-    static const int64_t scalar[1] = {1};
-    enum {
-        WORTH = 8
-    }; /* what is computed takes memory now, its operands too; a view does not before a device copies it */
-    int64_t count;
-    dim = dim ? dim : scalar;
-    bcam_status status = const_count(node, rank, dim, &count, err);
-    if (status == BCAM_OK)
-        status = bcam_charge(lo, node, WORTH * count, err);
-    if (status != BCAM_OK)
-        return status;
-    *data = bcam_pool_alloc(&lo->plan->pool, (size_t)count + !count, bcam_dtype_bytes(dtype));
-    *value = *data ? bcam_plan_value(lo->plan, name, BCAM_ROLE_CONST, dtype, rank, dim) : -1;
-    if (*value < 0 || !mark_batched(lo, *value, false))
-        return bcam_op_memory(node, err);
-    bcam_value *v = bcam_val(lo, *value);
-    v->data = *data;
-    v->data_dtype = dtype;
-    bcam_strides_dense(rank, dim, v->data_stride);
-    return BCAM_OK;
-}
-
-bcam_status bcam_const_view(bcam_lower *lo, const bcam_node *node, int of, int rank, const int64_t *dim,
-                            const int64_t *stride, bcam_error *err)
-{
-    int64_t count, known = bcam_count(bcam_val(lo, of)->rank, bcam_val(lo, of)->dim);
-    bcam_status status = const_count(node, rank, dim, &count, err);
-    if (status == BCAM_OK && count > known)
-        status = bcam_charge(lo, node, count, err);
-    if (status != BCAM_OK)
-        return status;
-    int value = bcam_plan_value(lo->plan, node->outputs[0], BCAM_ROLE_CONST, bcam_val(lo, of)->dtype, rank, dim);
-    if (value < 0 || !mark_batched(lo, value, false))
-        return bcam_op_memory(node, err);
-    bcam_value *v = bcam_val(lo, value);
-    v->data = bcam_val(lo, of)->data;
-    v->data_dtype = bcam_val(lo, of)->data_dtype;
-    memcpy(v->data_stride, stride, (size_t)rank * sizeof *stride);
-    return bcam_bind(lo, node, value, err);
+    return bcam_bind_output(lo, node, 0, value, err);
 }
 
 bcam_status bcam_emit_reshape(bcam_lower *lo, const bcam_node *node, int x, int rank, const int64_t *dim,
@@ -395,40 +346,6 @@ const bcam_op *bcam_op_find(const bcam_node *node, int opset)
     return NULL;
 }
 
-static const struct {
-    bcam_onnx_type type;
-    bcam_dtype dtype;
-} direct_types[] = {
-    {BCAM_ONNX_FLOAT, BCAM_F32},     {BCAM_ONNX_DOUBLE, BCAM_F64}, {BCAM_ONNX_FLOAT16, BCAM_F16},
-    {BCAM_ONNX_BFLOAT16, BCAM_BF16}, {BCAM_ONNX_INT64, BCAM_I64},  {BCAM_ONNX_INT32, BCAM_I32},
-    {BCAM_ONNX_UINT8, BCAM_U8},      {BCAM_ONNX_BOOL, BCAM_U8},
-};
-
-bcam_status bcam_const_from_onnx(bcam_lower *lo, const bcam_onnx_tensor *tensor, const char *name, int *value,
-                                 bcam_error *err)
-{
-    bcam_dtype dtype = BCAM_F32;
-    size_t i = 0;
-    while (i < BCAM_COUNT(direct_types) && direct_types[i].type != tensor->type)
-        i++;
-    if (i == BCAM_COUNT(direct_types))
-        return bcam_fail(err, BCAM_E_UNSUPPORTED, "constant '%s' is of type %s, which is not supported", name,
-                         bcam_onnx_type_name(tensor->type));
-    dtype = direct_types[i].dtype;
-    if (tensor->rank > BCAM_MAX_RANK)
-        return bcam_fail(err, BCAM_E_UNSUPPORTED, "constant '%s' has %d dimensions, at most %d are supported", name,
-                         tensor->rank, BCAM_MAX_RANK);
-    bool integer = dtype == BCAM_I64 || dtype == BCAM_I32 || dtype == BCAM_U8;
-    *value = bcam_plan_value(lo->plan, name, BCAM_ROLE_CONST, integer ? BCAM_I64 : BCAM_F32, tensor->rank, tensor->dim);
-    if (*value < 0 || !mark_batched(lo, *value, false))
-        return bcam_fail(err, BCAM_E_MEMORY, "out of memory while reading constant '%s'", name);
-    bcam_value *v = bcam_val(lo, *value);
-    v->data = tensor->data ? tensor->data : (const void *)""; /* no elements */
-    v->data_dtype = dtype;
-    bcam_strides_dense(tensor->rank, tensor->dim, v->data_stride);
-    return BCAM_OK;
-}
-
 static bcam_status lower_initializers(bcam_lower *lo, bcam_error *err)
 {
     for (int i = 0; i < lo->graph->initializer_count; i++) {
@@ -451,7 +368,7 @@ static bcam_status lower_input(bcam_lower *lo, int height, int width, bcam_error
     bool nhwc = input->dim[1] != 3 && input->dim[1] != 1 && (input->dim[3] == 3 || input->dim[3] == 1);
     int64_t dim[4] = {lo->plan->batch, input->dim[nhwc ? 3 : 1], height, width};
     lo->input = bcam_plan_value(lo->plan, input->name, BCAM_ROLE_INPUT, BCAM_F32, 4, dim);
-    if (lo->input < 0 || !mark_batched(lo, lo->input, true) || !bcam_map_put(&lo->map, input->name, lo->input))
+    if (lo->input < 0 || !bcam_mark_batched(lo, lo->input, true) || !bcam_map_put(&lo->map, input->name, lo->input))
         return bcam_fail(err, BCAM_E_MEMORY, "out of memory while reading '%s'", lo->graph->path);
     lo->input_name = nhwc ? input->name : NULL;
     return BCAM_OK;
@@ -476,17 +393,19 @@ static bcam_status lower_node(bcam_lower *lo, const bcam_node *node, bcam_error 
     for (int i = 0; i < node->input_count; i++)
         if (*node->inputs[i] && bcam_map_get(&lo->map, node->inputs[i]) < 0)
             return bcam_op_fail(node, err, "its input '%s' is of a kind that is not supported", node->inputs[i]);
-    return (inputs_are_const(lo, node) ? op->fold : op->lower)(lo, node, err);
+    bcam_error why = {0};
+    bcam_status status = (inputs_are_const(lo, node) ? op->fold : op->lower)(lo, node, &why);
+    if (status == BCAM_E_UNSUPPORTED)
+        return bcam_fail(err, status, "%.800s (operator set %d)", why.message, lo->graph->opset);
+    return status == BCAM_OK ? BCAM_OK : bcam_fail(err, status, "%s", why.message);
 }
 
-bcam_status bcam_lower_graph(bcam_lower *lo, const bool *needed, int height, int width, bcam_error *err)
+static bcam_status lower_nodes(bcam_lower *lo, const bool *needed, bcam_error *err)
 {
     enum {
         MANY_STEPS = 1 << 15
     }; /* real classifiers stay under a few thousand; what is done with names and memory is not made for more */
-    bcam_status status = lower_initializers(lo, err);
-    if (status == BCAM_OK)
-        status = lower_input(lo, height, width, err);
+    bcam_status status = BCAM_OK;
     for (int i = 0; status == BCAM_OK && i < lo->graph->node_count; i++)
         if (needed[i] && lo->plan->step_count > MANY_STEPS)
             status =
@@ -497,9 +416,29 @@ bcam_status bcam_lower_graph(bcam_lower *lo, const bool *needed, int height, int
     return status;
 }
 
+bcam_status bcam_lower_graph(bcam_lower *lo, const bool *needed, int height, int width, bcam_error *err)
+{
+    bcam_status status = lower_initializers(lo, err);
+    if (status == BCAM_OK)
+        status = lower_input(lo, height, width, err);
+    return status == BCAM_OK ? lower_nodes(lo, needed, err) : status;
+}
+
+bcam_status bcam_lower_values(bcam_lower *lo, const bool *needed, const int *values, bcam_error *err)
+{
+    lo->input = -1;
+    bcam_status status = lower_initializers(lo, err);
+    for (int i = 0; status == BCAM_OK && i < lo->graph->input_count; i++)
+        if (!bcam_map_put(&lo->map, lo->graph->inputs[i].name, values[i]))
+            status = bcam_fail(err, BCAM_E_MEMORY, "out of memory while reading '%s'", lo->graph->path);
+    return status == BCAM_OK ? lower_nodes(lo, needed, err) : status;
+}
+
 void bcam_lower_fini(bcam_lower *lo)
 {
     bcam_map_fini(&lo->map);
+    bcam_map_fini(&lo->narrow);
     bcam_free(lo->batched);
+    bcam_free(lo->like);
     *lo = (bcam_lower){0};
 }

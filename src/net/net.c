@@ -23,9 +23,19 @@ static const struct {
     {"Identity", BCAM_ACTIVATION_AUTO},   {"Cast", BCAM_ACTIVATION_AUTO},
 };
 
+/* What says which class wins stands behind the scores, too, and nobody needs it. */
+static const char *before_ids(const bcam_graph *graph, const char *tensor)
+{
+    int maker = maker_of(graph, tensor);
+    const bcam_node *node = maker < 0 ? NULL : &graph->nodes[maker];
+    bool ids = node && node->input_count > 0 && (strcmp(node->op, "ArgMax") == 0 || strcmp(node->op, "TopK") == 0);
+    return ids ? node->inputs[0] : tensor;
+}
+
 /* Walks up from the output. A softmax or sigmoid is passed, and so is what only reshapes between it and the output. */
 static const char *find_score(const bcam_graph *graph, const char *output, bcam_activation *activation)
 {
+    output = before_ids(graph, output);
     const char *tensor = output;
     *activation = BCAM_ACTIVATION_NONE;
     for (int steps = 0; steps < 8; steps++) {

@@ -13,6 +13,7 @@ typedef struct bcam_edge {
 } bcam_edge;
 
 enum { BCAM_SEVERAL = -2 };
+enum { BCAM_IN_ORDER = 0 | 1 << 2 | 2 << 4 | 3 << 6 }; /* axes N, C, H, W, as `order` has them */
 
 struct bcam_net {
     const bcam_graph *graph;
@@ -30,6 +31,10 @@ struct bcam_net {
     int score_maker;   /* node that makes the logits */
     const char *score; /* their tensor */
 };
+
+/** pictures.c: fills net->spatial and net->order; keeps, once the edges are known, what has a name. */
+bcam_status bcam_pictures_mark(bcam_net *net);
+bcam_status bcam_pictures_keep_named(bcam_net *net);
 
 /** Fills net->paths and net->edges, once the nodes are lowered. */
 bcam_status bcam_names_prepare(bcam_net *net, bcam_error *err);

@@ -20,7 +20,17 @@ typedef enum bcam_onnx_type {
     BCAM_ONNX_DOUBLE = 11,
     BCAM_ONNX_UINT32 = 12,
     BCAM_ONNX_UINT64 = 13,
-    BCAM_ONNX_BFLOAT16 = 16
+    BCAM_ONNX_BFLOAT16 = 16,
+    BCAM_ONNX_FLOAT8E4M3FN = 17,
+    BCAM_ONNX_FLOAT8E4M3FNUZ = 18,
+    BCAM_ONNX_FLOAT8E5M2 = 19,
+    BCAM_ONNX_FLOAT8E5M2FNUZ = 20,
+    BCAM_ONNX_UINT4 = 21, /* these and those below: several in a byte, the first in its low bits */
+    BCAM_ONNX_INT4 = 22,
+    BCAM_ONNX_FLOAT4E2M1 = 23,
+    BCAM_ONNX_FLOAT8E8M0 = 24, /* one in a byte */
+    BCAM_ONNX_UINT2 = 25,
+    BCAM_ONNX_INT2 = 26
 } bcam_onnx_type;
 
 #define BCAM_ONNX_MAX_RANK 8
@@ -106,7 +116,7 @@ typedef struct bcam_graph {
 /* ---- onnx_open.c: a file becomes a graph ---- */
 
 /** Maps and reads a model. Errors: E_IO (missing, not a file), E_MODEL (damaged, or not ONNX: with what and where), E_UNSUPPORTED (operator set outside
- *  7 … 21, other domain sets are noted per node), E_MEMORY. Memory beside the mapping is bounded by a small multiple of the number of bytes that
+ *  1 … 28, other domain sets are noted per node), E_MEMORY. Memory beside the mapping is bounded by a small multiple of the number of bytes that
  *  describe nodes; nested graphs are skipped, not followed; at most 100 levels of messages are looked into. Checked: every node's inputs are made
  *  before it or are inputs or initializers (a dangling one is named), no name is made twice, no cycle, initializers' sizes fit their dimensions. */
 bcam_status bcam_onnx_open(const char *path, bcam_graph **out, bcam_error *err);
@@ -119,6 +129,13 @@ void bcam_onnx_close(bcam_graph **graph);
 const bcam_attr *bcam_node_attr(const bcam_node *node, const char *name);       /* NULL where absent */
 const char *bcam_pair_find(const bcam_pair *pairs, int count, const char *key); /* NULL where absent */
 size_t bcam_onnx_type_bytes(bcam_onnx_type type);                               /* 0 for STRING and unknown */
+size_t bcam_onnx_type_bits(bcam_onnx_type type); /* of those of one byte and less that are no C type; else 0 */
 const char *bcam_onnx_type_name(bcam_onnx_type type);
+
+/* ---- onnx_small.c: float8, float4, int4, int2 ---- */
+
+bool bcam_onnx_is_small(bcam_onnx_type type);
+bool bcam_onnx_is_integer(bcam_onnx_type type); /* of any size, without BOOL */
+double bcam_onnx_small_at(const bcam_onnx_tensor *tensor, int64_t i);
 
 #endif

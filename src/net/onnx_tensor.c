@@ -33,13 +33,18 @@ static bcam_status wrong_size(const bcam_reader *reader, const bcam_onnx_tensor 
 static const struct typed_field {
     uint8_t number, wire;
 } typed_fields[] = {
-    [BCAM_ONNX_FLOAT] = {4, BCAM_WIRE_FIXED32},   [BCAM_ONNX_UINT8] = {5, BCAM_WIRE_VARINT},
-    [BCAM_ONNX_INT8] = {5, BCAM_WIRE_VARINT},     [BCAM_ONNX_UINT16] = {5, BCAM_WIRE_VARINT},
-    [BCAM_ONNX_INT16] = {5, BCAM_WIRE_VARINT},    [BCAM_ONNX_INT32] = {5, BCAM_WIRE_VARINT},
-    [BCAM_ONNX_INT64] = {7, BCAM_WIRE_VARINT},    [BCAM_ONNX_BOOL] = {5, BCAM_WIRE_VARINT},
-    [BCAM_ONNX_FLOAT16] = {5, BCAM_WIRE_VARINT},  [BCAM_ONNX_DOUBLE] = {10, BCAM_WIRE_FIXED64},
-    [BCAM_ONNX_UINT32] = {11, BCAM_WIRE_VARINT},  [BCAM_ONNX_UINT64] = {11, BCAM_WIRE_VARINT},
-    [BCAM_ONNX_BFLOAT16] = {5, BCAM_WIRE_VARINT},
+    [BCAM_ONNX_FLOAT] = {4, BCAM_WIRE_FIXED32},         [BCAM_ONNX_UINT8] = {5, BCAM_WIRE_VARINT},
+    [BCAM_ONNX_INT8] = {5, BCAM_WIRE_VARINT},           [BCAM_ONNX_UINT16] = {5, BCAM_WIRE_VARINT},
+    [BCAM_ONNX_INT16] = {5, BCAM_WIRE_VARINT},          [BCAM_ONNX_INT32] = {5, BCAM_WIRE_VARINT},
+    [BCAM_ONNX_INT64] = {7, BCAM_WIRE_VARINT},          [BCAM_ONNX_BOOL] = {5, BCAM_WIRE_VARINT},
+    [BCAM_ONNX_FLOAT16] = {5, BCAM_WIRE_VARINT},        [BCAM_ONNX_DOUBLE] = {10, BCAM_WIRE_FIXED64},
+    [BCAM_ONNX_UINT32] = {11, BCAM_WIRE_VARINT},        [BCAM_ONNX_UINT64] = {11, BCAM_WIRE_VARINT},
+    [BCAM_ONNX_BFLOAT16] = {5, BCAM_WIRE_VARINT},       [BCAM_ONNX_FLOAT8E4M3FN] = {5, BCAM_WIRE_VARINT},
+    [BCAM_ONNX_FLOAT8E4M3FNUZ] = {5, BCAM_WIRE_VARINT}, [BCAM_ONNX_FLOAT8E5M2] = {5, BCAM_WIRE_VARINT},
+    [BCAM_ONNX_FLOAT8E5M2FNUZ] = {5, BCAM_WIRE_VARINT}, [BCAM_ONNX_UINT4] = {5, BCAM_WIRE_VARINT},
+    [BCAM_ONNX_INT4] = {5, BCAM_WIRE_VARINT},           [BCAM_ONNX_FLOAT4E2M1] = {5, BCAM_WIRE_VARINT},
+    [BCAM_ONNX_FLOAT8E8M0] = {5, BCAM_WIRE_VARINT},     [BCAM_ONNX_UINT2] = {5, BCAM_WIRE_VARINT},
+    [BCAM_ONNX_INT2] = {5, BCAM_WIRE_VARINT},
 };
 
 /** Whether the whole repeated field is one packed run; then it is *out. */
@@ -150,7 +155,8 @@ static bcam_status read_dims(const bcam_reader *reader, bcam_wire wire, const ch
             return bcam_read_fail(reader, BCAM_E_MODEL, "%s has dimensions whose product is too large", label);
         }
     }
-    tensor->bytes = bytes;
+    size_t bits = bcam_onnx_type_bits(tensor->type), per_byte = bits ? 8 / bits : 1; /* several elements in a byte */
+    tensor->bytes = bytes / per_byte + (bytes % per_byte != 0);
     return bcam_read_end(reader, &dims.message, label);
 }
 

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "net/lower.h"
+#include "net/build.h"
 
 /* ---- functions of one tensor ---- */
 
@@ -80,11 +80,6 @@ bcam_status bcam_op_clip(bcam_lower *lo, const bcam_node *node, bcam_error *err)
 
 /* ---- arithmetic with broadcasting ---- */
 
-static const struct {
-    const char *op;
-    bcam_binary_kind kind;
-} binaries[] = {{"Add", BCAM_BINARY_ADD}, {"Sub", BCAM_BINARY_SUB}, {"Mul", BCAM_BINARY_MUL}, {"Div", BCAM_BINARY_DIV}};
-
 /* Whether constant b, broadcast to x, is one number a channel: (C,1,1), (1,C,1,1), … */
 static bool is_per_channel(const bcam_value *x, const bcam_value *b)
 {
@@ -96,7 +91,7 @@ static bool is_per_channel(const bcam_value *x, const bcam_value *b)
 
 /* x op constant, where it is a scale or a shift of whole channels: such a step folds into the convolution before it. */
 static bcam_status emit_channel_arithmetic(bcam_lower *lo, const bcam_node *node, int x, int b, bcam_binary_kind kind,
-                                           bcam_error *err)
+                                           int *value, bcam_error *err)
 {
     const bcam_value from = *bcam_val(lo, b);
     int64_t channels = bcam_val(lo, x)->dim[1];
@@ -111,11 +106,11 @@ static bcam_status emit_channel_arithmetic(bcam_lower *lo, const bcam_node *node
         *f = kind == BCAM_BINARY_SUB ? -*f : kind == BCAM_BINARY_DIV ? 1 / *f : *f;
     }
     bool scales = kind == BCAM_BINARY_MUL || kind == BCAM_BINARY_DIV;
-    return bcam_emit_norm(lo, node, x, scales ? vector : -1, scales ? -1 : vector, err);
+    return bcam_emit_norm(lo, node, x, scales ? vector : -1, scales ? -1 : vector, value, err);
 }
 
 static bcam_status emit_scalar_arithmetic(bcam_lower *lo, const bcam_node *node, int x, int b, bcam_binary_kind kind,
-                                          bcam_error *err)
+                                          int *value, bcam_error *err)
 {
     double s = bcam_scalar(lo, b);
     bcam_unary_attr attr = {BCAM_UNARY_LINEAR, 1, 0};
@@ -133,43 +128,115 @@ static bcam_status emit_scalar_arithmetic(bcam_lower *lo, const bcam_node *node,
         attr.alpha = (float)s;
         break;
     }
-    return emit_unary(lo, node, x, attr, err);
+    return bcam_emit_unary(lo, node, x, attr, value, err);
+}
+
+/* A constant of integers among real numbers: the exponent of a Pow may be one. */
+static bcam_status as_real(bcam_lower *lo, const bcam_node *node, int *x, bcam_error *err)
+{
+    const bcam_value v = *bcam_val(lo, *x);
+    if (v.role != BCAM_ROLE_CONST || v.dtype == BCAM_F32)
+        return BCAM_OK;
+    void *data;
+    bcam_status status = bcam_const_new(lo, node, v.name, BCAM_F32, v.rank, v.dim, &data, x, err);
+    if (status == BCAM_OK)
+        bcam_const_read(&v, BCAM_F32, data);
+    return status;
+}
+
+bcam_status bcam_emit_arithmetic(bcam_lower *lo, const bcam_node *node, int a, int b, bcam_binary_kind kind, int *value,
+                                 bcam_error *err)
+{
+    bool commutes = kind == BCAM_BINARY_ADD || kind == BCAM_BINARY_MUL;
+    bool linear = commutes || kind == BCAM_BINARY_SUB || kind == BCAM_BINARY_DIV;
+    int x = bcam_is_const(lo, b) ? a : b, constant = x == a ? b : a;
+    if (linear && bcam_is_const(lo, constant) && (x == a || commutes)) {
+        const bcam_value *vx = bcam_val(lo, x), *vc = bcam_val(lo, constant);
+        if (bcam_count(vc->rank, vc->dim) == 1 && vc->rank <= vx->rank)
+            return emit_scalar_arithmetic(lo, node, x, constant, kind, value, err);
+        if (is_per_channel(vx, vc))
+            return emit_channel_arithmetic(lo, node, x, constant, kind, value, err);
+    }
+    bcam_status status = as_real(lo, node, &a, err);
+    if (status == BCAM_OK)
+        status = as_real(lo, node, &b, err);
+    return status != BCAM_OK ? status : bcam_emit_binary(lo, node, a, b, kind, value, err);
+}
+
+static const struct {
+    const char *op;
+    bcam_binary_kind kind;
+} binaries[] = {{"Add", BCAM_BINARY_ADD}, {"Sub", BCAM_BINARY_SUB}, {"Mul", BCAM_BINARY_MUL},
+                {"Div", BCAM_BINARY_DIV}, {"Pow", BCAM_BINARY_POW}, {"Max", BCAM_BINARY_MAX},
+                {"Min", BCAM_BINARY_MIN}, {"Sum", BCAM_BINARY_ADD}, {"Mean", BCAM_BINARY_ADD}};
+
+static bcam_binary_kind binary_kind(const bcam_node *node)
+{
+    size_t i = 0;
+    while (i + 1 < BCAM_COUNT(binaries) && strcmp(binaries[i].op, node->op) != 0)
+        i++;
+    return binaries[i].kind;
+}
+
+/* Until operator set 6, the second operand's first axis met axis `axis` of the first; since, the last axes meet. */
+static int aligned(bcam_build *b, int x, int y)
+{
+    int64_t asked = bcam_attr_int(b->node, "axis", INT64_MIN), dim[BCAM_MAX_RANK], stride[BCAM_MAX_RANK] = {0};
+    if (b->status != BCAM_OK || b->lo->graph->opset > 6 || asked == INT64_MIN)
+        return y;
+    const bcam_value v = *bcam_val(b->lo, y);
+    int axis, rank = bcam_val(b->lo, x)->rank, value = -1;
+    b->status = bcam_axis(b->node, asked, rank, &axis, b->err);
+    if (b->status == BCAM_OK && axis + v.rank > rank)
+        b->status = bcam_op_fail(b->node, b->err, "axis %d and %d dimensions do not fit %d", axis, v.rank, rank);
+    if (b->status != BCAM_OK)
+        return -1;
+    for (int a = 0; a < rank - axis; a++) {
+        dim[a] = a < v.rank ? v.dim[a] : 1;
+        stride[a] = a < v.rank ? v.data_stride[a] : 0;
+    }
+    if (v.role != BCAM_ROLE_CONST)
+        return bcam_build_reshape(b, y, rank - axis, dim, bcam_is_batched(b->lo, y) && v.rank > 0);
+    b->status = bcam_const_view_value(b->lo, b->node, y, rank - axis, dim, stride, &value, b->err);
+    return value;
 }
 
 bcam_status bcam_op_binary(bcam_lower *lo, const bcam_node *node, bcam_error *err)
 {
-    int a = bcam_in(lo, node, 0), b = bcam_in(lo, node, 1), value;
-    if (a < 0 || b < 0)
-        return bcam_op_fail(node, err, "it needs two inputs");
-    size_t i = 0;
-    while (i + 1 < BCAM_COUNT(binaries) && strcmp(binaries[i].op, node->op) != 0)
-        i++;
-    bcam_binary_kind kind = binaries[i].kind;
-    bool commutes = kind == BCAM_BINARY_ADD || kind == BCAM_BINARY_MUL;
-    int x = bcam_is_const(lo, b) ? a : b, constant = x == a ? b : a;
-    if (bcam_is_const(lo, constant) && (x == a || commutes)) {
-        const bcam_value *vx = bcam_val(lo, x), *vc = bcam_val(lo, constant);
-        if (bcam_count(vc->rank, vc->dim) == 1 && vc->rank <= vx->rank)
-            return emit_scalar_arithmetic(lo, node, x, constant, kind, err);
-        if (is_per_channel(vx, vc))
-            return emit_channel_arithmetic(lo, node, x, constant, kind, err);
-    }
-    bcam_status status = bcam_emit_binary(lo, node, a, b, kind, &value, err);
-    return status != BCAM_OK ? status : bcam_bind(lo, node, value, err);
+    bcam_build b = bcam_build_begin(lo, node, err);
+    int x = bcam_build_operand(&b, 0), y = aligned(&b, x, bcam_build_operand(&b, 1));
+    return bcam_build_end(&b, bcam_build_binary(&b, binary_kind(node), x, y));
 }
 
-/* Sum of any number of tensors: additions, one after the other. */
-bcam_status bcam_op_sum(bcam_lower *lo, const bcam_node *node, bcam_error *err)
+/* Sum, Mean, Max and Min of any number of tensors: two at a time, one after the other. */
+bcam_status bcam_op_several(bcam_lower *lo, const bcam_node *node, bcam_error *err)
 {
-    int total = bcam_in(lo, node, 0);
-    if (total < 0)
-        return bcam_op_fail(node, err, "it has no input");
-    for (int i = 1; i < node->input_count; i++) {
-        int next = bcam_in(lo, node, i);
-        bcam_status status = next < 0 ? bcam_op_fail(node, err, "input %d is missing", i)
-                                      : bcam_emit_binary(lo, node, total, next, BCAM_BINARY_ADD, &total, err);
-        if (status != BCAM_OK)
-            return status;
+    bcam_build b = bcam_build_begin(lo, node, err);
+    int total = bcam_build_operand(&b, 0);
+    for (int i = 1; i < node->input_count; i++)
+        total = bcam_build_binary(&b, binary_kind(node), total, bcam_build_operand(&b, i));
+    if (strcmp(node->op, "Mean") == 0 && node->input_count > 1)
+        total = bcam_build_linear(&b, total, 1.0 / node->input_count, 0);
+    return bcam_build_end(&b, total);
+}
+
+/* The usual exponents have functions of their own, which are faster and defined for negative numbers in all their derivatives. */
+bcam_status bcam_op_pow(bcam_lower *lo, const bcam_node *node, bcam_error *err)
+{
+    bcam_build b = bcam_build_begin(lo, node, err);
+    int x = bcam_build_operand(&b, 0), y = aligned(&b, x, bcam_build_operand(&b, 1));
+    if (b.status != BCAM_OK)
+        return b.status;
+    const bcam_value *v = bcam_val(lo, y);
+    bool one = bcam_is_const(lo, y) && bcam_count(v->rank, v->dim) == 1 && v->rank <= bcam_val(lo, x)->rank;
+    double exponent = one ? bcam_scalar(lo, y) : 0;
+    if (exponent == 1)
+        return bcam_build_end(&b, x);
+    if (exponent == 2 || exponent == 3) {
+        int square = bcam_build_binary(&b, BCAM_BINARY_MUL, x, x);
+        return bcam_build_end(&b, exponent == 2 ? square : bcam_build_binary(&b, BCAM_BINARY_MUL, square, x));
     }
-    return bcam_bind(lo, node, total, err);
+    if (exponent == 0.5 || exponent == -1)
+        return bcam_build_end(&b, bcam_build_unary(&b, x, exponent < 0 ? BCAM_UNARY_RECIPROCAL : BCAM_UNARY_SQRT));
+    return bcam_build_end(&b, bcam_build_binary(&b, BCAM_BINARY_POW, x, y));
 }

@@ -21,7 +21,8 @@ from onnx import helper, numpy_helper
 HERE = pathlib.Path(__file__).parent
 TYPES = {T.FLOAT: "float32", T.UINT8: "uint8", T.INT8: "int8", T.UINT16: "uint16", T.INT16: "int16", T.INT32: "int32",
          T.INT64: "int64", T.STRING: "string", T.BOOL: "bool", T.FLOAT16: "float16", T.DOUBLE: "float64",
-         T.UINT32: "uint32", T.UINT64: "uint64", T.BFLOAT16: "bfloat16", T.UNDEFINED: "undefined"}
+         T.UINT32: "uint32", T.UINT64: "uint64", T.BFLOAT16: "bfloat16", T.UNDEFINED: "undefined",
+         T.FLOAT8E4M3FN: "float8e4m3fn"}
 KINDS = {1: "float", 2: "int", 3: "string", 4: "tensor", 5: "graph", 6: "floats", 7: "ints", 8: "strings"}
 
 
