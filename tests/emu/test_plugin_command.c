@@ -11,6 +11,12 @@ enum { PHOTOS = 10, BATCH = 4 };
 #define MODEL FIX_DATA "/model.onnx"
 #define IMAGES "'" FIX_DATA "/photos/boat' '" FIX_DATA "/photos/yacht'"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define CUDA "cuda --deterministic" /* timing takes long there */
+#else
+#define CUDA "cuda"
+#endif
+
 /* Runs the command with settings of the stand-ins ("" or NAME=VALUE …); its exit status. What it says is in `said`. */
 static int command(const char *settings, const char *arguments, const char *folder, char said[1 << 14])
 {
@@ -21,6 +27,20 @@ static int command(const char *settings, const char *arguments, const char *fold
     free(text);
     cr_assert(WIFEXITED(status), "%s %s: %s", settings, arguments, said);
     return WEXITSTATUS(status);
+}
+
+/* A folder for a test, and runs in it; their names stay. */
+typedef struct places {
+    char root[512], cpu[600], out[600];
+} places;
+
+static places make_places(void)
+{
+    places p;
+    snprintf(p.root, sizeof p.root, "%s", fix_folder());
+    snprintf(p.cpu, sizeof p.cpu, "%s/cpu", p.root);
+    snprintf(p.out, sizeof p.out, "%s/out", p.root);
+    return p;
 }
 
 /* `device` may have more options behind it. */
@@ -83,10 +103,10 @@ static int expect_maps(const char *dir, const char *good)
     return maps;
 }
 
-static void open_cpu_run(const char *root)
+static void open_cpu_run(const places *p)
 {
     char said[1 << 14];
-    cr_assert_eq(command("", run_arguments("cpu", fix_text("%s/cpu", root)), root, said), 0, "%s", said);
+    cr_assert_eq(command("", run_arguments("cpu", p->cpu), p->root, said), 0, "%s", said);
 }
 
 /* ---- tests ---- */
@@ -98,55 +118,53 @@ Test(plugin_command, same_as_the_cpu)
         "SELECT image_id, rank, class FROM predictions ORDER BY image_id, rank", "SELECT * FROM classes",
         "SELECT image_id, class, outcome, file, row FROM maps ORDER BY image_id, class"};
     char said[1 << 14];
-    const char *root = strdup(fix_folder()), *cpu = strdup(fix_text("%s/cpu", root)),
-               *cuda = strdup(fix_text("%s/cuda", root));
-    open_cpu_run(root);
-    cr_assert_eq(command("BCAM_FAKE_REPORT=1", run_arguments("cuda", cuda), root, said), 0, "%s", said);
+    places p = make_places();
+    open_cpu_run(&p);
+    cr_assert_eq(command("BCAM_FAKE_REPORT=1", run_arguments(CUDA, p.out), p.root, said), 0, "%s", said);
     cr_expect(strstr(said, "alive: nothing"), "%s", said);
     for (size_t i = 0; i < BCAM_COUNT(tables); i++)
-        cr_assert_str_eq(fix_rows(cuda, tables[i]), fix_rows(cpu, tables[i]), "%s", tables[i]);
-    fix_expect_rows(cuda, "SELECT count(*) FROM maps", fix_text("%d\n", 2 * PHOTOS));
-    cr_assert_eq(expect_maps(cuda, cpu), 2 * PHOTOS);
-    cJSON *json = fix_json(cuda);
+        cr_assert_str_eq(fix_rows(p.out, tables[i]), fix_rows(p.cpu, tables[i]), "%s", tables[i]);
+    fix_expect_rows(p.out, "SELECT count(*) FROM maps", fix_text("%d\n", 2 * PHOTOS));
+    cr_assert_eq(expect_maps(p.out, p.cpu), 2 * PHOTOS);
+    cJSON *json = fix_json(p.out);
     cr_assert_str_eq(fix_field(json, "status"), "complete");
     cr_assert(strstr(fix_field(json, "device"), "cuda:0 ("), "%s", fix_field(json, "device"));
     cJSON_Delete(json);
-    fix_remove(root);
+    fix_remove(p.root);
 }
 
 /* What was written before is valid, and not marked as whole. */
-static void lose(const char *root, const char *failure, const char *call)
+static void lose(const places *p, const char *failure, const char *call)
 {
     char said[1 << 14];
-    const char *out = strdup(fix_text("%s/lost", root)), *cpu = strdup(fix_text("%s/cpu", root));
     const char *settings = fix_text("BCAM_FAKE_REPORT=1 BCAM_FAKE_FAIL=%s", failure);
-    int status = command(settings, run_arguments("cuda --deterministic", out), root, said);
+    int status = command(settings, run_arguments("cuda --deterministic", p->out), p->root, said);
     cr_assert_eq(status, 75, "%s: %d, %s", failure, status, said);
     cr_expect(strstr(said, call), "%s: '%s' is not in: %s", failure, call, said);
     cr_expect(strstr(said, "alive: nothing"), "%s: %s", failure, said);
-    int maps = expect_maps(out, cpu), images = atoi(fix_rows(out, "SELECT count(*) FROM images"));
+    int maps = expect_maps(p->out, p->cpu), images = atoi(fix_rows(p->out, "SELECT count(*) FROM images"));
     cr_expect(maps >= 2 * BATCH && maps < 2 * PHOTOS, "%s: %d maps", failure, maps);
     cr_expect_eq(maps, 2 * images);
-    fix_expect_rows(out, "SELECT count(*) FROM images WHERE outcome != 'ok'", "0\n");
-    cJSON *json = fix_json(out);
+    fix_expect_rows(p->out, "SELECT count(*) FROM images WHERE outcome != 'ok'", "0\n");
+    cJSON *json = fix_json(p->out);
     cr_expect_str_neq(fix_field(json, "status"), "complete");
     cJSON_Delete(json);
     printf("%s: %d photos were explained before; %s", failure, images, said);
-    fix_remove(out);
+    fix_remove(p->out);
 }
 
 Test(plugin_command, a_card_that_is_lost)
 {
-    const char *root = strdup(fix_folder());
+    places p = make_places();
     char said[1 << 14];
-    open_cpu_run(root);
-    lose(root, "cudaGraphLaunch:1", "cudaGraphLaunch");       /* a call fails */
-    lose(root, "cudaGraphLaunch@:1", "cudaEventSynchronize"); /* its work does: whoever waits for it hears of it */
-    lose(root, "cudnnBackendExecute@:20:719", "cudaErrorLaunchFailure");
+    open_cpu_run(&p);
+    lose(&p, "cudaGraphLaunch:1", "cudaGraphLaunch");       /* a call fails */
+    lose(&p, "cudaGraphLaunch@:1", "cudaEventSynchronize"); /* its work does: whoever waits for it hears of it */
+    lose(&p, "cudnnBackendExecute@:20:719", "cudaErrorLaunchFailure");
     /* Lost before anything was explained: to run again is no use. */
-    const char *never = run_arguments("cuda --deterministic", fix_text("%s/never", root));
-    cr_expect_eq(command("BCAM_FAKE_FAIL=cudaMemcpyAsync@:1", never, root, said), 1, "%s", said);
-    fix_remove(root);
+    const char *never = run_arguments("cuda --deterministic", p.out);
+    cr_expect_eq(command("BCAM_FAKE_FAIL=cudaMemcpyAsync@:1", never, p.root, said), 1, "%s", said);
+    fix_remove(p.root);
 }
 
 static void count_notices(void *data, bcam_log_level level, const char *line)
@@ -196,50 +214,50 @@ static size_t find_too_small(void)
 Test(plugin_command, a_card_with_little_memory)
 {
     char said[1 << 14];
-    const char *root = strdup(fix_folder()), *out = strdup(fix_text("%s/small", root)),
-               *cpu = strdup(fix_text("%s/cpu", root));
+    char arguments[2048];
+    places p = make_places();
     size_t little = find_too_small();
-    open_cpu_run(root);
-    const char *arguments = strdup(run_arguments("cuda --deterministic", out));
-    cr_assert_eq(command(fix_text("BCAM_FAKE_MEMORY=%zu", little), arguments, root, said), 0, "%s", said);
+    open_cpu_run(&p);
+    snprintf(arguments, sizeof arguments, "%s", run_arguments("cuda --deterministic", p.out));
+    cr_assert_eq(command(fix_text("BCAM_FAKE_MEMORY=%zu", little), arguments, p.root, said), 0, "%s", said);
     cr_expect_eq(count_of(said, "warning"), 1, "%s", said);
     cr_expect(strstr(said, "a batch of 4 does not fit, so 2 is tried (the card has "), "%s", said);
-    cr_expect_eq(expect_maps(out, cpu), 2 * PHOTOS);
-    fix_expect_field(out, "batch", "2");
-    fix_remove(out);
-    cr_assert_eq(command("BCAM_FAKE_MEMORY=1000000", arguments, root, said), 1, "%s", said);
+    cr_expect_eq(expect_maps(p.out, p.cpu), 2 * PHOTOS);
+    fix_expect_field(p.out, "batch", "2");
+    fix_remove(p.out);
+    cr_assert_eq(command("BCAM_FAKE_MEMORY=1000000", arguments, p.root, said), 1, "%s", said);
     cr_expect(strstr(said, "the card has 0 MiB free of 0, too little for "), "%s", said);
-    cr_expect_not(fix_exists(out));
-    fix_remove(root);
+    cr_expect_not(fix_exists(p.out));
+    fix_remove(p.root);
 }
 
 Test(plugin_command, no_card)
 {
     char said[1 << 14];
-    const char *root = strdup(fix_folder());
-    cr_assert_eq(command("BCAM_FAKE_DEVICES=0", run_arguments("cuda", fix_text("%s/a", root)), root, said), 1, "%s",
+    places p = make_places();
+    cr_assert_eq(command("BCAM_FAKE_DEVICES=0", run_arguments("cuda", fix_text("%s/a", p.root)), p.root, said), 1, "%s",
                  said);
     cr_expect(strstr(said, "there is no CUDA card"), "%s", said);
-    cr_assert_eq(command("BCAM_FAKE_DEVICES=0", run_arguments("auto", fix_text("%s/b", root)), root, said), 0, "%s",
+    cr_assert_eq(command("BCAM_FAKE_DEVICES=0", run_arguments("auto", fix_text("%s/b", p.root)), p.root, said), 0, "%s",
                  said);
     cr_expect(strstr(said, "computing on the CPU: there is no CUDA card"), "%s", said);
-    cr_assert_eq(command("", run_arguments("cuda:1", fix_text("%s/c", root)), root, said), 1, "%s", said);
+    cr_assert_eq(command("", run_arguments("cuda:1", fix_text("%s/c", p.root)), p.root, said), 1, "%s", said);
     cr_expect(strstr(said, "there is no card cuda:1; there is 1"), "%s", said);
-    const char *second = run_arguments("cuda:1 --deterministic", fix_text("%s/d", root));
-    cr_assert_eq(command("BCAM_FAKE_DEVICES=2", second, root, said), 0, "%s", said);
-    fix_remove(root);
+    const char *second = run_arguments("cuda:1 --deterministic", fix_text("%s/d", p.root));
+    cr_assert_eq(command("BCAM_FAKE_DEVICES=2", second, p.root, said), 0, "%s", said);
+    fix_remove(p.root);
 }
 
 Test(plugin_command, selftest)
 {
     char said[1 << 14];
-    const char *root = strdup(fix_folder());
-    cr_assert_eq(command("BCAM_FAKE_REPORT=1", "selftest --device cuda", root, said), 0, "%s", said);
+    places p = make_places();
+    cr_assert_eq(command("BCAM_FAKE_REPORT=1", "selftest --device cuda", p.root, said), 0, "%s", said);
     printf("%s", said);
     cr_expect(strstr(said, ": 0 failed"), "%s", said);
     cr_expect(strstr(said, "alive: nothing"), "%s", said);
     for (int v = 0; v < BCAM_VERB_COUNT; v++)
         cr_expect(strstr(said, fix_text("\n%s ", bcam_verb_name((bcam_verb)v))), "%s is not among: %s",
                   bcam_verb_name((bcam_verb)v), said);
-    fix_remove(root);
+    fix_remove(p.root);
 }
