@@ -81,9 +81,19 @@ static uint64_t checksum(const char *data, size_t bytes)
     return sum;
 }
 
-static bool make_folder(const char *path)
+/* An absolute path's folders, as far as they are missing. */
+static bool make_folders(char *path)
 {
-    return mkdir(path, 0700) == 0 || errno == EEXIST;
+    bool there = true;
+    for (char *slash = strchr(path + 1, '/'); there; slash = strchr(slash + 1, '/')) {
+        if (slash)
+            *slash = 0;
+        there = mkdir(path, 0700) == 0 || errno == EEXIST;
+        if (!slash)
+            break;
+        *slash = '/';
+    }
+    return there;
 }
 
 /* The entry's file, allocated; `make`: with the folders on the way. NULL where there is no home for a cache. */
@@ -94,14 +104,10 @@ static char *entry_path(const char *key, bool make)
         cache = NULL;
     if (!cache && (!home || home[0] != '/'))
         return NULL;
-    char *root = cache ? bcam_strdup(cache) : bcam_format("%s/.cache", home);
-    char *own = root ? bcam_format("%s/batchcam", root) : NULL, *plans = own ? bcam_format("%s/plans", own) : NULL,
-         *path = NULL;
-    if (plans && (!make || (make_folder(root) && make_folder(own) && make_folder(plans))))
+    char *plans = bcam_format("%s%s/batchcam/plans", cache ? cache : home, cache ? "" : "/.cache"), *path = NULL;
+    if (plans && (!make || make_folders(plans)))
         path = bcam_format("%s/%016" PRIx64 ".plan", plans, checksum(key, strlen(key)));
     bcam_free(plans);
-    bcam_free(own);
-    bcam_free(root);
     return path;
 }
 

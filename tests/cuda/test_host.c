@@ -49,11 +49,14 @@ Test(cuda_host, another_build_is_refused)
 
 static char folder[64];
 
+/* The cache's home and what stands above it are not there yet: it makes them. */
 static void make_cache(void)
 {
+    char home[80];
     strcpy(folder, "/tmp/batchcam-XXXXXX");
     cr_assert(mkdtemp(folder));
-    setenv("XDG_CACHE_HOME", folder, 1);
+    snprintf(home, sizeof home, "%s/not/yet", folder);
+    setenv("XDG_CACHE_HOME", home, 1);
 }
 
 static void drop_cache(void)
@@ -76,7 +79,7 @@ static void keep(const char *json)
 static FILE *entry_file(const char *mode)
 {
     char command[160], path[256];
-    snprintf(command, sizeof command, "ls %s/batchcam/plans/*", folder);
+    snprintf(command, sizeof command, "ls %s/not/yet/batchcam/plans/*", folder);
     FILE *list = popen(command, "r");
     cr_assert(list && fgets(path, sizeof path, list));
     pclose(list);
