@@ -83,44 +83,46 @@ typedef void (*bcam_log_fn)(void *data, bcam_log_level level, const char *line);
 
 /* ---- 2. Settings ------------------------------------------------------------------------------------------------------------------ */
 
-typedef enum bcam_dtype { /* element types of maps and of tensors that are read or written */
-                          BCAM_F32 = 0,
-                          BCAM_F16,
-                          BCAM_U8, /* maps: round(255 * L / raw_max) */
-                          BCAM_F64,
-                          BCAM_I32,
-                          BCAM_I64,
-                          BCAM_BF16
+/** Element types of maps and of tensors that are read or written. */
+typedef enum bcam_dtype {
+    BCAM_F32 = 0,
+    BCAM_F16,
+    BCAM_U8, /* maps: round(255 * L / raw_max) */
+    BCAM_F64,
+    BCAM_I32,
+    BCAM_I64,
+    BCAM_BF16
 } bcam_dtype;
 
-typedef enum bcam_precision {                          /* how a device stores and multiplies; the CPU has fp32 alone */
-                              BCAM_PRECISION_AUTO = 0, /* the device's default: fp32 on the CPU, tf32 on CUDA */
-                              BCAM_PRECISION_FP32,
-                              BCAM_PRECISION_FP64, /* plain C only, for checks */
-                              BCAM_PRECISION_TF32, /* stored as float, multiplied with 10 bits of mantissa */
-                              BCAM_PRECISION_BF16,
-                              BCAM_PRECISION_FP16
+/** How a device stores and multiplies; the CPU has fp32 alone. */
+typedef enum bcam_precision {
+    BCAM_PRECISION_AUTO = 0, /* the device's default: fp32 on the CPU, tf32 on CUDA */
+    BCAM_PRECISION_FP32,
+    BCAM_PRECISION_FP64, /* plain C only, for checks */
+    BCAM_PRECISION_TF32, /* stored as float, multiplied with 10 bits of mantissa */
+    BCAM_PRECISION_BF16,
+    BCAM_PRECISION_FP16
 } bcam_precision;
 
-typedef enum bcam_activation { /* how probabilities are made from logits; the explained score is the logit in every case */
-                               BCAM_ACTIVATION_AUTO =
-                                   0, /* what the model ends with; softmax where it ends with logits */
-                               BCAM_ACTIVATION_SOFTMAX,
-                               BCAM_ACTIVATION_SIGMOID,
-                               BCAM_ACTIVATION_NONE /* the probability is the logit itself */
+/** How probabilities are made from logits; the explained score is the logit in every case. */
+typedef enum bcam_activation {
+    BCAM_ACTIVATION_AUTO = 0, /* what the model ends with; softmax where it ends with logits */
+    BCAM_ACTIVATION_SOFTMAX,
+    BCAM_ACTIVATION_SIGMOID,
+    BCAM_ACTIVATION_NONE /* the probability is the logit itself */
 } bcam_activation;
 
 typedef enum bcam_map_size {
     BCAM_SIZE_INPUT =
-        0,           /* upsampled to the network's input: bilinear, half-pixel centres, clamped edges, no antialias */
+        0, /* upsampled to the network's input: bilinear, half-pixel centres, clamped edges, not antialiased */
     BCAM_SIZE_NATIVE /* as computed, at the target layer's own resolution */
 } bcam_map_size;
 
 /** How an engine is opened. Every field's zero is its default. */
 typedef struct bcam_engine_options {
-    const char *
-        device; /* "auto" (CUDA where there is a card, else the CPU), "cpu", "cuda", "cuda:1" (the second card), "reference" (plain C,
-                                   slow, for checks); NULL: "auto" */
+    /* "auto" (CUDA where there is a card, else the CPU), "cpu", "cuda", "cuda:1" (the second card), "reference"
+     * (plain C, slow, for checks); NULL: "auto" */
+    const char *device;
     bcam_precision precision; /* AUTO: fp32 on the CPU, tf32 on CUDA */
     int batch; /* N, photos computed at once; 0: chosen from the machine. A model whose batch cannot be lifted runs at 1 */
     int threads;               /* total; 0: all cores */
@@ -134,8 +136,8 @@ typedef struct bcam_engine_options {
     bcam_dtype map_dtype; /* BCAM_F32, BCAM_F16 or BCAM_U8 */
     bcam_activation activation;
     bool signed_maps; /* keep what ReLU would cut off (as Captum does by default) */
-    const char *
-        preprocess; /* a preset's name or a JSON file, see docs/preprocessing.md; NULL: beside the model, or "torchvision" */
+    /* a preset's name or a JSON file, see docs/preprocessing.md; NULL: beside the model, or "torchvision" */
+    const char *preprocess;
     bcam_log_fn log; /* NULL: silent */
     void *log_data;
 } bcam_engine_options;
@@ -148,12 +150,12 @@ typedef struct bcam_run_options {
     const char *const *images; /* folders (searched in depth), files, .csv/.txt lists; at least one */
     int image_count;
     const char *out_dir; /* required; made if absent, refused if it exists unless `overwrite` */
-    const char *const *
-        targets; /* which classes: "top1", "topK" (K a number), "label", a class name or number, a CSV file; the union of all;
-                                   target_count 0: "top1" */
+    /* which classes: "top1", "topK" (K a number), "label", a class name or number, a CSV file; the union of all;
+     * target_count 0: "top1" */
+    const char *const *targets;
     int target_count;
-    const char *
-        names; /* file of class names, one a line, in the model's order; NULL: names.txt beside the model, or numbers */
+    /* file of class names, one a line, in the model's order; NULL: names.txt beside the model, or numbers */
+    const char *names;
     bcam_engine_options engine; /* engine.classes is set by the run from `targets` */
     bool exif;                  /* apply EXIF orientation (PIL and torchvision do not) */
     bool overlay;               /* write a JPEG overlay per map */
@@ -231,11 +233,11 @@ BCAM_API bcam_status bcam_engine_get_layer(const bcam_engine *engine, int layer,
 typedef struct bcam_batch {
     int count; /* photos, 1 … N; fewer than N are padded inside, so a map never depends on its neighbours */
     const uint8_t *pixels; /* (count, H, W, 3) RGB bytes of the network's input size; normalised by the preset inside */
-    const float
-        *input; /* the model's input as it is, in the model's own layout: (count, C, H, W) or (count, H, W, C) */
-    const int32_t
-        *classes; /* (count, K): class ids, BCAM_CLASS_RANK(r) or BCAM_CLASS_NONE; a class named twice for a photo is
-                                explained once; NULL: ranks 0 … K-1 */
+    /* the model's input as it is, in the model's own layout: (count, C, H, W) or (count, H, W, C) */
+    const float *input;
+    /* (count, K): class ids, BCAM_CLASS_RANK(r) or BCAM_CLASS_NONE; a class named twice for a photo is explained
+     * once; NULL: ranks 0 … K-1 */
+    const int32_t *classes;
 } bcam_batch;
 
 /** Computes logits and maps of a batch. Results stay readable until the next call on this engine. Errors: E_ARGUMENT, E_CLASS, E_DEVICE. */
@@ -265,8 +267,8 @@ typedef enum bcam_map_outcome {
 
 /** One map. `data` is (height, width) of `dtype`, owned by the engine until its next call. */
 typedef struct bcam_map {
-    bcam_map_outcome
-        outcome;  /* NONE: no class in this place; ALL_ZERO: raw_max <= 0; CONSTANT: raw_min == raw_max > 0 */
+    /* NONE: no class in this place; ALL_ZERO: raw_max <= 0; CONSTANT: raw_min == raw_max > 0 */
+    bcam_map_outcome outcome;
     int class_id; /* -1 where outcome is NONE */
     float logit, probability;
     float raw_min, raw_max; /* range before ReLU, at the target layer's resolution */

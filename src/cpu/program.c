@@ -288,18 +288,11 @@ static void *cpu_host(bcam_program *program, int value, int pair)
 
 static bcam_status check_access(const bcam_program *p, int value, bcam_dtype as, bcam_error *err)
 {
-    if (value < 0 || (size_t)value >= p->place.value_count)
-        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no value %d in a program of %zu", value, p->place.value_count);
-    const bcam_value *v = &p->place.values[value];
-    if (v->role == BCAM_ROLE_WORK)
-        return bcam_fail(err, BCAM_E_ARGUMENT,
-                         "'%s' is neither input, output nor constant; it cannot be read or written", v->name);
-    if (!p->place.tensors[value].data)
-        return bcam_fail(err, BCAM_E_ARGUMENT, "'%s' is used by no step; it has no memory", v->name);
-    if (as != v->dtype && !(v->dtype == BCAM_F32 && as == BCAM_F64))
-        return bcam_fail(err, BCAM_E_ARGUMENT, "'%s' is %s; it cannot be taken as %s", v->name,
-                         bcam_dtype_name(v->dtype), bcam_dtype_name(as));
-    return BCAM_OK;
+    bcam_status status = bcam_placement_access(&p->place, value, as, err);
+    if (!status && !p->place.tensors[value].data)
+        status =
+            bcam_fail(err, BCAM_E_ARGUMENT, "'%s' is used by no step; it has no memory", p->place.values[value].name);
+    return status;
 }
 
 static bcam_status cpu_read(bcam_program *program, int value, bcam_dtype as, void *out, bcam_error *err)

@@ -45,27 +45,28 @@ typedef enum bcam_verb {
 
 const char *bcam_verb_name(bcam_verb verb); /* "CONV", "CONV_BWD", … */
 
-typedef enum bcam_unary_kind {                      /* f(x), alpha, beta */
-                               BCAM_UNARY_NONE = 0, /* x (as an epilogue: no activation) */
-                               BCAM_UNARY_RELU,
-                               BCAM_UNARY_CLIP, /* min(max(x, alpha), beta); derivative 1 strictly inside, 0 elsewhere, as PyTorch's hardtanh */
-                               BCAM_UNARY_LEAKY_RELU, /* x < 0 ? alpha x : x */
-                               BCAM_UNARY_SIGMOID,
-                               BCAM_UNARY_HARD_SIGMOID, /* min(max(alpha x + beta, 0), 1) */
-                               BCAM_UNARY_HARD_SWISH,   /* x min(max(x/6 + 1/2, 0), 1) */
-                               BCAM_UNARY_SILU,         /* x / (1 + e^-x) */
-                               BCAM_UNARY_TANH,
-                               BCAM_UNARY_ELU,      /* x < 0 ? alpha (e^x - 1) : x */
-                               BCAM_UNARY_SOFTPLUS, /* log(1 + e^x) */
-                               BCAM_UNARY_ERF,
-                               BCAM_UNARY_EXP,
-                               BCAM_UNARY_LOG,
-                               BCAM_UNARY_SQRT,
-                               BCAM_UNARY_ABS,
-                               BCAM_UNARY_NEG,
-                               BCAM_UNARY_RECIPROCAL,
-                               BCAM_UNARY_LINEAR, /* alpha x + beta */
-                               BCAM_UNARY_COUNT
+/** f(x), with alpha and beta. */
+typedef enum bcam_unary_kind {
+    BCAM_UNARY_NONE = 0, /* x (as an epilogue: no activation) */
+    BCAM_UNARY_RELU,
+    BCAM_UNARY_CLIP, /* min(max(x, alpha), beta); derivative 1 strictly inside, 0 elsewhere, as PyTorch's hardtanh */
+    BCAM_UNARY_LEAKY_RELU, /* x < 0 ? alpha x : x */
+    BCAM_UNARY_SIGMOID,
+    BCAM_UNARY_HARD_SIGMOID, /* min(max(alpha x + beta, 0), 1) */
+    BCAM_UNARY_HARD_SWISH,   /* x min(max(x/6 + 1/2, 0), 1) */
+    BCAM_UNARY_SILU,         /* x / (1 + e^-x) */
+    BCAM_UNARY_TANH,
+    BCAM_UNARY_ELU,      /* x < 0 ? alpha (e^x - 1) : x */
+    BCAM_UNARY_SOFTPLUS, /* log(1 + e^x) */
+    BCAM_UNARY_ERF,
+    BCAM_UNARY_EXP,
+    BCAM_UNARY_LOG,
+    BCAM_UNARY_SQRT,
+    BCAM_UNARY_ABS,
+    BCAM_UNARY_NEG,
+    BCAM_UNARY_RECIPROCAL,
+    BCAM_UNARY_LINEAR, /* alpha x + beta */
+    BCAM_UNARY_COUNT
 } bcam_unary_kind;
 
 typedef struct bcam_unary_attr {
@@ -86,8 +87,8 @@ typedef struct bcam_conv_attr {
 
 typedef struct bcam_pool_attr {
     int64_t kernel[2], stride[2], dilation[2];
-    int64_t pad_begin[2],
-        pad_end[2]; /* as declared; with ceil mode the last window may reach past pad_end and is cut there */
+    /* as declared; with ceil mode the last window may reach past pad_end and is cut there */
+    int64_t pad_begin[2], pad_end[2];
     bool max;       /* else average */
     bool count_pad; /* average: divide by the window within the padded input, else by the pixels inside the photo */
 } bcam_pool_attr;
@@ -140,14 +141,14 @@ typedef struct bcam_select_attr {
 } bcam_select_attr;
 
 typedef enum bcam_cam_kind {
-    BCAM_CAM_POOLED /* w = mean of g over (h,w) */,
+    BCAM_CAM_POOLED,     /* w = mean of g over (h,w) */
     BCAM_CAM_ELEMENTWISE /* sum over c of g A */
 } bcam_cam_kind;
 
 typedef struct bcam_cam_attr {
     bcam_cam_kind kind;
-    bool
-        constant; /* in[1] is (M,C): g of every class, the same for all photos and positions; then both kinds are the same sum */
+    /* in[1] is (M,C): g of every class, the same for all photos and positions; then both kinds are the same sum */
+    bool constant;
     bool signed_map; /* no ReLU */
 } bcam_cam_attr;
 
@@ -181,8 +182,8 @@ typedef struct bcam_value {
     const void *data;
     bcam_dtype data_dtype;
     int64_t data_stride[BCAM_MAX_RANK];
-    const float
-        *scale; /* NULL, or one factor per index of dimension 0, multiplied in when read (a folded batch norm) */
+    /* NULL, or one factor per index of dimension 0, multiplied in when read (a folded batch norm) */
+    const float *scale;
 } bcam_value;
 
 typedef struct bcam_step {
@@ -259,8 +260,9 @@ typedef struct bcam_device_options {
     bcam_precision precision; /* AUTO: the device's default */
     bool reference;           /* CPU: plain C only */
     bool deterministic;
-    bool
-        guard; /* canaries between values, outputs poisoned before each run, checked after it: a step that writes outside is named */
+    /* canaries between values, outputs poisoned before each run, checked after it: a step that writes outside is
+     * named */
+    bool guard;
     bcam_log log;
 } bcam_device_options;
 

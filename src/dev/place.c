@@ -346,3 +346,17 @@ bcam_status bcam_placement_constant(const bcam_placement *p, const bcam_plan *pl
     bcam_free(dense);
     return BCAM_OK;
 }
+
+bcam_status bcam_placement_access(const bcam_placement *p, int value, bcam_dtype as, bcam_error *err)
+{
+    if (value < 0 || (size_t)value >= p->value_count)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no value %d in a program of %zu", value, p->value_count);
+    const bcam_value *v = &p->values[value];
+    if (v->role == BCAM_ROLE_WORK)
+        return bcam_fail(err, BCAM_E_ARGUMENT,
+                         "'%s' is neither input, output nor constant; it cannot be read or written", v->name);
+    if (as != v->dtype && !(v->dtype == BCAM_F32 && as == BCAM_F64))
+        return bcam_fail(err, BCAM_E_ARGUMENT, "'%s' is %s; it cannot be taken as %s", v->name,
+                         bcam_dtype_name(v->dtype), bcam_dtype_name(as));
+    return BCAM_OK;
+}

@@ -63,6 +63,8 @@ bcam_status bcam_placement_share(bcam_placement *placement, const bcam_plan *pla
 size_t bcam_placement_layout(bcam_placement *placement, size_t align, size_t lead);
 /** Bytes of a value as it lies, gaps between its rows included. */
 bcam_status bcam_placement_bytes(const bcam_placement *placement, size_t value, size_t *bytes, bcam_error *err);
+/** Whether the host may read or write a value as `as`: an INPUT, OUTPUT or CONST, in its own type, F32 in double too. */
+bcam_status bcam_placement_access(const bcam_placement *placement, int value, bcam_dtype as, bcam_error *err);
 /** Writes a constant of `plan` into host memory as it shall lie. */
 bcam_status bcam_placement_constant(const bcam_placement *placement, const bcam_plan *plan, size_t value, void *memory,
                                     bcam_error *err);

@@ -62,14 +62,15 @@ void bcam_names_fini(bcam_names *names);
 
 /* ---- image.c (by content), jpeg.c, png.c, exif.c: photos become RGB bytes, as Pillow's convert("RGB") makes them ---- */
 
-typedef enum bcam_outcome { /* of images; the names stand in the index */
-                            BCAM_OUTCOME_OK = 0,
-                            BCAM_OUTCOME_MISSING,    /* not there */
-                            BCAM_OUTCOME_UNREADABLE, /* cannot be opened, or damaged */
-                            BCAM_OUTCOME_UNSUPPORTED, /* not a JPEG or PNG, or a kind of them that Pillow does not read either */
-                            BCAM_OUTCOME_TOO_LARGE, /* more pixels than allowed */
-                            BCAM_OUTCOME_NO_LABEL,  /* its label was asked to be explained, and it has none */
-                            BCAM_OUTCOME_COUNT
+/** Of images; the names stand in the index */
+typedef enum bcam_outcome {
+    BCAM_OUTCOME_OK = 0,
+    BCAM_OUTCOME_MISSING,     /* not there */
+    BCAM_OUTCOME_UNREADABLE,  /* cannot be opened, or damaged */
+    BCAM_OUTCOME_UNSUPPORTED, /* not a JPEG or PNG, or a kind of them that Pillow does not read either */
+    BCAM_OUTCOME_TOO_LARGE,   /* more pixels than allowed */
+    BCAM_OUTCOME_NO_LABEL,    /* its label was asked to be explained, and it has none */
+    BCAM_OUTCOME_COUNT
 } bcam_outcome;
 
 const char *
