@@ -135,15 +135,22 @@ static void compare_output(check *k, int out)
     }
 }
 
-/* RULE_SUM: the reference run on magnitudes, without the epilogue. What a backward step reads to choose, not to
- * multiply, stays. */
+/* Whether a step multiplies by what it reads beside its first operand. Other backward steps read it to choose. */
+static bool multiplies(const bcam_check_case *c)
+{
+    bcam_binary_kind kind = c->step.u.binary.kind;
+    if (c->verb == BCAM_VERB_BINARY_BWD)
+        return kind != BCAM_BINARY_MAX && kind != BCAM_BINARY_MIN;
+    return !bcam_check_is_backward(c->verb) || c->verb == BCAM_VERB_CONV_BWD || c->verb == BCAM_VERB_GEMM_BWD ||
+           c->verb == BCAM_VERB_NORM_BWD;
+}
+
+/* RULE_SUM: the reference run on magnitudes, without the epilogue. What a backward step reads to choose stays. */
 static bcam_status sum_magnitudes(check *k, bcam_error *err)
 {
     bcam_check_case c = *k->c;
     bcam_check_data numbers = {0};
     bcam_check_bound bound = {0};
-    bool all = !bcam_check_is_backward(c.verb) || c.verb == BCAM_VERB_CONV_BWD || c.verb == BCAM_VERB_GEMM_BWD ||
-               c.verb == BCAM_VERB_NORM_BWD || c.verb == BCAM_VERB_BINARY_BWD;
     c.step.act = (bcam_unary_attr){0};
     if (c.verb == BCAM_VERB_BINARY && c.step.u.binary.kind == BCAM_BINARY_SUB)
         c.step.u.binary.kind = BCAM_BINARY_ADD;
@@ -151,7 +158,7 @@ static bcam_status sum_magnitudes(check *k, bcam_error *err)
     for (int i = 0; i < BCAM_MAX_IN && status == BCAM_OK; i++)
         for (int64_t e = 0; c.in[i].present && e < bcam_check_count(&c.in[i], c.batch, c.k); e++) {
             double v = k->a.in[i][e];
-            bool real = c.in[i].dtype == BCAM_F32 && (all || i == 0);
+            bool real = c.in[i].dtype == BCAM_F32 && (i == 0 || multiplies(&c));
             numbers.in[i][e] = !real         ? v
                                : isfinite(v) ? fabs(v)
                                              : 0; /* where a NaN goes, there is nothing to compare */
