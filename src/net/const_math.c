@@ -77,11 +77,14 @@ static const struct {
     double (*f)(double);
     bool keeps_integers;
 } functions[] = {
-    {"Abs", fabs, true},    {"Ceil", ceil, true},        {"Erf", erf, false},
-    {"Exp", exp, false},    {"Floor", floor, true},      {"Log", log, false},
-    {"Neg", negated, true}, {"Not", is_zero, true},      {"Reciprocal", inverse, false},
-    {"Relu", relu, true},   {"Sigmoid", sigmoid, false}, {"Sign", sign_of, true},
-    {"Sqrt", sqrt, false},  {"Tanh", tanh, false},
+    {"Abs", fabs, true},     {"Ceil", ceil, true},
+    {"Cos", cos, false},     {"Erf", erf, false},
+    {"Exp", exp, false},     {"Floor", floor, true},
+    {"Log", log, false},     {"Neg", negated, true},
+    {"Not", is_zero, true},  {"Reciprocal", inverse, false},
+    {"Relu", relu, true},    {"Sigmoid", sigmoid, false},
+    {"Sign", sign_of, true}, {"Sin", sin, false},
+    {"Sqrt", sqrt, false},   {"Tanh", tanh, false},
 };
 
 /* Numbers of a constant in double, and back into a new one; integers stay integers where they can. */
@@ -242,9 +245,12 @@ static bool on_integers(arithmetic kind, int64_t a, int64_t b, int64_t *out)
     case MIN:
         *out = a < b ? a : b;
         return true;
-    default: /* small numbers and truth */
-        *out = (int64_t)on_reals(kind, (double)a, (double)b);
-        return kind != POW || fabs(on_reals(kind, (double)a, (double)b)) < 9007199254740992.0;
+    default: { /* small numbers and truth; a power may be infinite or no number */
+        double real = on_reals(kind, (double)a, (double)b);
+        bool fits = fabs(real) < 9007199254740992.0;
+        *out = fits ? (int64_t)real : 0;
+        return fits;
+    }
     }
 }
 

@@ -3,51 +3,70 @@
 
 #include "net/lower.h"
 
-/* Gather of whole slices along an axis, and of single elements of a list. */
+/* Gather's indices, allocated and counted from the front; what they point at has `length` elements. */
+static bcam_status read_indices(bcam_lower *lo, const bcam_node *node, int value, int64_t length, int64_t **out,
+                                int64_t *count, bcam_error *err)
+{
+    const bcam_value v = *bcam_val(lo, value);
+    *count = bcam_count(v.rank, v.dim);
+    bcam_status status = bcam_charge(lo, node, *count, err);
+    if (status != BCAM_OK)
+        return status;
+    int64_t *index = *out = bcam_alloc((size_t)*count + 1, sizeof *index);
+    if (!index)
+        return bcam_op_memory(node, err);
+    bcam_const_read(&v, BCAM_I64, index);
+    for (int64_t i = 0; i < *count; i++) {
+        int64_t at = index[i] < 0 ? index[i] + length : index[i];
+        if (at < 0 || at >= length)
+            return bcam_op_fail(node, err, "index %lld is outside %lld elements", (long long)index[i],
+                                (long long)length);
+        index[i] = at;
+    }
+    return BCAM_OK;
+}
+
+/* Slices of `v` along an axis, in the order of the indices. */
+static bcam_status take_slices(const bcam_node *node, const bcam_value *v, int axis, const int64_t *index,
+                               int64_t count, char *to, bcam_error *err)
+{
+    size_t size = bcam_dtype_bytes(v->dtype);
+    char *dense = bcam_alloc((size_t)bcam_count(v->rank, v->dim) + 1, size);
+    if (!dense)
+        return bcam_op_memory(node, err);
+    bcam_const_read(v, v->dtype, dense);
+    size_t inner = size * (size_t)bcam_count(v->rank - axis - 1, v->dim + axis + 1);
+    for (size_t o = 0, outer = (size_t)bcam_count(axis, v->dim); o < outer; o++)
+        for (int64_t i = 0; i < count; i++, to += inner)
+            memcpy(to, dense + (o * (size_t)v->dim[axis] + (size_t)index[i]) * inner, inner);
+    bcam_free(dense);
+    return BCAM_OK;
+}
+
 bcam_status bcam_fold_gather(bcam_lower *lo, const bcam_node *node, bcam_error *err)
 {
-    enum { MOST = 1024 };
-    int x, indices, count, axis, value;
-    int64_t index[MOST], dim[2 * BCAM_MAX_RANK];
+    int x, indices, axis, value;
+    int64_t *index = NULL, count = 0, dim[2 * BCAM_MAX_RANK];
+    void *data;
     bcam_status status = bcam_in_const(lo, node, 0, &x, err);
     if (status == BCAM_OK)
         status = bcam_in_const(lo, node, 1, &indices, err);
     if (status == BCAM_OK)
-        status = bcam_ints(lo, node, indices, index, MOST, &count, err);
-    if (status == BCAM_OK)
         status = bcam_axis(node, bcam_attr_int(node, "axis", 0), bcam_val(lo, x)->rank, &axis, err);
     if (status != BCAM_OK)
         return status;
-    bcam_value v = *bcam_val(lo, x), vi = *bcam_val(lo, indices);
-    int rank = v.rank - 1 + vi.rank;
+    const bcam_value v = *bcam_val(lo, x), vi = *bcam_val(lo, indices);
     memcpy(dim, v.dim, sizeof(int64_t) * (size_t)axis);
     memcpy(dim + axis, vi.dim, sizeof(int64_t) * (size_t)vi.rank);
     memcpy(dim + axis + vi.rank, v.dim + axis + 1, sizeof(int64_t) * (size_t)(v.rank - axis - 1));
-    void *data;
-    status = bcam_const_new(lo, node, node->outputs[0], v.dtype, rank, dim, &data, &value, err);
+    status = bcam_charge(lo, node, 8 * bcam_count(v.rank, v.dim), err);
     if (status == BCAM_OK)
-        status = bcam_charge(lo, node, 8 * bcam_count(v.rank, v.dim), err);
-    size_t size = bcam_dtype_bytes(v.dtype), total = (size_t)bcam_count(v.rank, v.dim);
-    char *dense = status == BCAM_OK ? bcam_alloc(total + 1, size) : NULL;
-    if (status == BCAM_OK && !dense)
-        status = bcam_op_memory(node, err);
-    if (status != BCAM_OK)
-        return status;
-    bcam_const_read(&v, v.dtype, dense);
-    size_t inner = size * (size_t)bcam_count(v.rank - axis - 1, v.dim + axis + 1),
-           outer = (size_t)bcam_count(axis, v.dim);
-    char *to = data;
-    for (size_t o = 0; status == BCAM_OK && o < outer; o++)
-        for (int i = 0; i < count; i++, to += inner) {
-            int64_t at = index[i] < 0 ? index[i] + v.dim[axis] : index[i];
-            if (at < 0 || at >= v.dim[axis]) {
-                status = bcam_op_fail(node, err, "index %lld is outside %lld elements", (long long)index[i],
-                                      (long long)v.dim[axis]);
-                break;
-            }
-            memcpy(to, dense + (o * (size_t)v.dim[axis] + (size_t)at) * inner, inner);
-        }
-    bcam_free(dense);
+        status = read_indices(lo, node, indices, v.dim[axis], &index, &count, err);
+    if (status == BCAM_OK)
+        status = bcam_const_new(lo, node, node->outputs[0], v.dtype, v.rank - 1 + vi.rank, dim, &data, &value, err);
+    if (status == BCAM_OK)
+        status = take_slices(node, &v, axis, index, count, data, err);
+    bcam_free(index);
     return status != BCAM_OK ? status : bcam_bind(lo, node, value, err);
 }
 

@@ -124,3 +124,45 @@ bcam_status bcam_fold_reduce(bcam_lower *lo, const bcam_node *node, bcam_error *
     bcam_free(read);
     return status;
 }
+
+/* CumSum: the sum up to every element along an axis; `exclusive`: without itself, `reverse`: from the end. */
+static void accumulate(const bcam_value *v, int axis, bool exclusive, bool reverse, double *x)
+{
+    int64_t length = v->dim[axis], inner = bcam_count(v->rank - axis - 1, v->dim + axis + 1),
+            outer = bcam_count(axis, v->dim);
+    for (int64_t o = 0; o < outer; o++)
+        for (int64_t i = 0; i < inner; i++) {
+            double sum = 0;
+            for (int64_t k = 0; k < length; k++) {
+                double *at = x + (o * length + (reverse ? length - 1 - k : k)) * inner + i, before = sum;
+                sum += *at;
+                *at = exclusive ? before : sum;
+            }
+        }
+}
+
+bcam_status bcam_fold_cumsum(bcam_lower *lo, const bcam_node *node, bcam_error *err)
+{
+    int x, where, axis = 0, ones = 0;
+    int64_t given = 0;
+    bcam_status status = bcam_in_const(lo, node, 0, &x, err);
+    if (status == BCAM_OK)
+        status = bcam_in_const(lo, node, 1, &where, err);
+    if (status == BCAM_OK)
+        status = bcam_ints(lo, node, where, &given, 1, &ones, err);
+    if (status == BCAM_OK)
+        status = bcam_axis(node, given, bcam_val(lo, x)->rank, &axis, err);
+    if (status != BCAM_OK)
+        return status;
+    const bcam_value v = *bcam_val(lo, x);
+    int64_t count = bcam_count(v.rank, v.dim);
+    status = bcam_charge(lo, node, count, err);
+    double *numbers = status == BCAM_OK ? bcam_alloc((size_t)count + 1, sizeof *numbers) : NULL;
+    if (!numbers)
+        return status == BCAM_OK ? bcam_op_memory(node, err) : status;
+    bcam_const_read(&v, BCAM_F64, numbers);
+    accumulate(&v, axis, bcam_attr_int(node, "exclusive", 0) != 0, bcam_attr_int(node, "reverse", 0) != 0, numbers);
+    status = bcam_const_store(lo, node, v.dtype == BCAM_I64, v.rank, v.dim, numbers, err);
+    bcam_free(numbers);
+    return status;
+}
