@@ -173,6 +173,22 @@ def nhwc_twin(seed, nhwc):
     return g.proto()
 
 
+def nhwc_tail(seed, nhwc):
+    """A swish-net of Keras, of which tf2onnx leaves what follows the last convolution in NHWC."""
+    g = Graph(seed, [3, 33, 31], 6)
+    x = g("Relu", [g.conv("input", "tail/conv1", 3, 8, 3, True, strides=[2, 2])], "tail/relu1")
+    x = g.conv(x, "tail/conv2", 8, 16, 3, True, strides=[2, 2])
+    if nhwc:
+        x = g("Transpose", [x], "tail/nhwc", perm=[0, 2, 3, 1])
+    scale = g.rng.uniform(0.5, 1.5, (16,) if nhwc else (16, 1, 1)).astype(np.float32)
+    x = g("Mul", [x, g.const(scale, "tail/gamma")], "tail/scale")
+    x = g("Mul", [x, g("Sigmoid", [x], "tail/sigmoid")], "tail/swish")
+    x = g("ReduceMean", [x], "tail/mean", axes=[1, 2] if nhwc else [2, 3], keepdims=0)
+    w = g.const(g.rng.standard_normal((16, 6)).astype(np.float32) * 0.5, "tail/dense/kernel")
+    g("MatMul", [x, w], "output")
+    return g.proto()
+
+
 def const_gradient(seed, head):
     """Two convolutions, then one of the heads whose gradient is constant or is not."""
     g = Graph(seed, [3, 17, 15], 5, opset=18 if head == "reducemean_gemm" else 17)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from onnx import numpy_helper
 
 OPS = {}
-SHAPE_ONLY = ("Flatten", "Reshape", "Squeeze", "Identity", "Dropout")
+SHAPE_ONLY = ("Flatten", "Reshape", "Squeeze", "Identity", "Dropout", "Cast")
 
 
 def op(*names):
@@ -66,7 +66,7 @@ class Model:
                 raise NotImplementedError(f"operator {node.domain}.{node.op_type} of node {node.name!r}")
             attrs = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
             out = OPS[node.op_type](self, attrs, *[values[i] for i in node.input])
-            values[node.output[0]] = out
+            values.update(zip(node.output, out if isinstance(out, (list, tuple)) else (out,)))
         return values
 
 
@@ -152,6 +152,14 @@ def _clip(_, at, x, lo=None, hi=None):
     lo = at.get("min", -math.inf) if lo is None else lo.item()
     hi = at.get("max", math.inf) if hi is None else hi.item()
     return F.hardtanh(x, lo, hi) if x.is_floating_point() else x.clamp(lo, hi)
+
+
+@op("Erf")
+def _erf(_, at, x): return torch.erf(x)
+
+
+@op("Gelu")
+def _gelu(_, at, x): return F.gelu(x, approximate=at.get("approximate", b"none").decode())
 
 
 @op("Softmax")
@@ -333,6 +341,25 @@ def _expand(_, at, x, shape):
 def _concat(_, at, *xs): return torch.cat(xs, at["axis"])
 
 
+@op("Split")
+def _split(_, at, x, sizes=None):
+    axis, sizes = at.get("axis", 0), at.get("split") if sizes is None else sizes.tolist()
+    return torch.split(x, sizes or math.ceil(x.shape[axis] / at["num_outputs"]), axis)
+
+
+@op("Resize")
+def _resize(_, at, x, roi=None, scales=None, sizes=None):
+    """Nearest neighbours by whole factors, which is all that the networks here ask for."""
+    factors = scales.tolist() if sizes is None or not len(sizes) else [s / n for s, n in zip(sizes.tolist(), x.shape)]
+    if at.get("mode", b"nearest") != b"nearest" or factors[:2] != [1, 1] or any(f != int(f) for f in factors):
+        raise NotImplementedError(f"Resize by {factors}")
+    return x.repeat_interleave(int(factors[2]), 2).repeat_interleave(int(factors[3]), 3)
+
+
+@op("Range")
+def _range(_, at, start, limit, delta): return torch.arange(start.item(), limit.item(), delta.item(), dtype=start.dtype)
+
+
 @op("Gather")
 def _gather(_, at, x, index):
     axis = at.get("axis", 0) % x.dim()
@@ -348,7 +375,8 @@ def _slice(_, at, x, starts=None, ends=None, axes=None, steps=None):
     steps = [1] * len(starts) if steps is None else steps.tolist()
     for start, end, axis, step in zip(starts, ends, axes, steps):
         n = x.shape[axis]
-        end = None if step < 0 and end < -n else end  # down to and with the first element
+        if step < 0:  # from the first element on, where it starts before; down to and with it, where it ends before
+            start, end = max(start, -n), None if end < -n else end
         x = x.index_select(axis, torch.tensor(range(n)[start:end:step], dtype=torch.long))
     return x
 
