@@ -1,5 +1,5 @@
 # Short names for what is done most; CMake does the work. On a new Debian 12, `make demo` and `make test` install what they need.
-.PHONY: all build setup demo test bless plans gpu-bundle install format lint clean help
+.PHONY: all build setup demo test bless fuzz plans zoo gpu-bundle install format lint clean help
 
 all: build
 
@@ -24,10 +24,20 @@ bless:
 	@cmake --build --preset ci --target batchcam_command
 	@tests/cli/run.sh build/test/batchcam --bless
 
+# New inputs for every fuzz target, FUZZ_SECONDS for each: docs/testing.md.
+fuzz:
+	@scripts/setup.sh build test
+	@scripts/fuzz.sh
+
 # What cuDNN plans for classifiers at full width, on cards that are described and not there: bench/results/plans.
 plans:
 	@scripts/setup.sh build test
 	@scripts/plans.sh
+
+# Every convolutional classifier of torchvision at full width, held against PyTorch: bench/results/zoo.md. PYTHON=... names one that has PyTorch.
+zoo:
+	@scripts/setup.sh build test
+	@scripts/zoo.sh
 
 # One archive that proves and measures the CUDA device on another machine, with a card: docs/gpu.md.
 gpu-bundle:
@@ -54,7 +64,9 @@ help:
 	@echo 'make demo     explain the photos in data/ and say where the pictures are'
 	@echo 'make test     build and run every test, plain and under the sanitizers'
 	@echo 'make bless    write what the command says now into tests/cli/*.expected'
+	@echo 'make fuzz     feed every reader with inputs made up on the way, FUZZ_SECONDS=300 for each (needs clang)'
 	@echo 'make plans    write tables of what cuDNN plans for big models, without a card, to bench/results/plans'
+	@echo 'make zoo      hold torchvision classifiers at full width against PyTorch (which it needs): bench/results/zoo.md'
 	@echo 'make gpu-bundle  one archive in build/ to prove and measure the CUDA device on a machine with a card'
 	@echo 'make install  install (PREFIX=..., DESTDIR=...)'
 	@echo 'make format   format the sources in place; make lint: check them'

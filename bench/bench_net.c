@@ -82,8 +82,6 @@ static bcam_status open_net(net *n, bcam_error *err)
         status = bcam_engine_get_info(n->engine, &n->info, err);
     if (!status)
         status = bcam_engine_get_layer(n->engine, 0, &n->layer, err);
-    if (!status && !bcam_engine_pixels(n->engine, 0))
-        status = bcam_fail(err, BCAM_E_UNSUPPORTED, "the model's input is not RGB, and pixels are what is measured");
     if (!status)
         status = warm_up(n, err);
     n->ready_seconds = bench_now() - begin;

@@ -10,7 +10,8 @@
  *   5. Looking at a model     bcam_inspect(): operators, layers, the default layer
  *   6. Checking a machine     bcam_selftest(): every verb against the plain C reference
  *
- * Words. *logit*: the class score before any softmax. *activations* A: the output of the *target layer*. *gradient* g: d logit / d A.
+ * Words. *logit*: the class score before any softmax. *activations* A: the output of the *target layer*. *gradient* g: d logit / d A, or
+ * d probability / d A where that is asked for.
  * *map*: the heatmap of one photo, class, layer and method. Shapes are written (N,C,H,W): photos, channels, rows, columns.
  *
  * Thread-safety. Functions that take no engine may be called from any thread. One engine is used by one thread at a time; two engines are
@@ -59,7 +60,9 @@ BCAM_API const char *bcam_version(void);
     X(E_OUTPUT, 9, "the output folder will not do")                                                                    \
     X(E_DEVICE, 10, "the device is not there or failed")                                                               \
     X(E_STOPPED, 11, "stopped on request; what was written is valid")                                                  \
-    X(E_INTERNAL, 12, "a defect in batchcam")
+    X(E_INTERNAL, 12, "a defect in batchcam")                                                                          \
+    X(E_FULL, 13, "there is no room left for the output; what was written is valid")                                   \
+    X(E_BUSY, 14, "the output folder is in use by another run")
 
 typedef enum bcam_status {
 #define BCAM_STATUS_ENUM(name, value, text) BCAM_##name = value,
@@ -104,13 +107,19 @@ typedef enum bcam_precision {
     BCAM_PRECISION_FP16
 } bcam_precision;
 
-/** How probabilities are made from logits; the explained score is the logit in every case. */
+/** How probabilities are made from logits. A model of one output unit has two classes, whose probabilities are always sigmoids. */
 typedef enum bcam_activation {
     BCAM_ACTIVATION_AUTO = 0, /* what the model ends with; softmax where it ends with logits */
     BCAM_ACTIVATION_SOFTMAX,
     BCAM_ACTIVATION_SIGMOID,
     BCAM_ACTIVATION_NONE /* the probability is the logit itself */
 } bcam_activation;
+
+/** What is explained: whose gradient makes the map. `logit` and `probability` of a map, and ranks, are the same either way. */
+typedef enum bcam_score {
+    BCAM_SCORE_LOGIT = 0,
+    BCAM_SCORE_PROBABILITY /* as `activation` makes it; where it is next to 0 or 1 its gradient vanishes */
+} bcam_score;
 
 typedef enum bcam_map_size {
     BCAM_SIZE_INPUT =
@@ -134,6 +143,8 @@ typedef struct bcam_engine_options {
     int classes; /* K, classes explained per photo; 0: 1 */
     bcam_map_size map_size;
     bcam_dtype map_dtype; /* BCAM_F32, BCAM_F16 or BCAM_U8 */
+    const char *output;   /* of the model, which has the scores; NULL: the first one that holds scores */
+    bcam_score score;
     bcam_activation activation;
     bool signed_maps; /* keep what ReLU would cut off (as Captum does by default) */
     /* a preset's name or a JSON file, see docs/preprocessing.md; NULL: beside the model, or "torchvision" */
@@ -201,12 +212,14 @@ typedef struct bcam_engine_info {
     int batch;                   /* N */
     int height, width, channels; /* of the network's input */
     int class_count;             /* M, logits per photo */
-    int classes;                 /* K, classes explained per photo */
+    bool one_unit; /* the model has one number z per photo: class 1 is it, class 0 its negation (logits z and -z) */
+    int classes;   /* K, classes explained per photo */
     int layer_count, method_count;
     int pairs; /* batches that can be under way at once: 1 on the CPU, 2 on CUDA (see bcam_engine_start) */
     int map_height, map_width;  /* of the maps of layer 0, as bcam_engine_map gives them */
     const char *device;         /* "cpu (oneDNN 2.6.3, 2 threads)" */
     bcam_activation activation; /* resolved */
+    bcam_score score;
 } bcam_engine_info;
 
 /** One target layer of an engine. `tensor` is the ONNX tensor it stands for; `note` says what its name means where that is not plain (a batch
@@ -232,7 +245,9 @@ BCAM_API bcam_status bcam_engine_get_layer(const bcam_engine *engine, int layer,
 /** A batch. Give either `pixels` or `input`, never both. */
 typedef struct bcam_batch {
     int count; /* photos, 1 … N; fewer than N are padded inside, so a map never depends on its neighbours */
-    const uint8_t *pixels; /* (count, H, W, 3) RGB bytes of the network's input size; normalised by the preset inside */
+    /* (count, H, W, 3) RGB bytes of the network's input size; normalised by the preset inside, and made grey for a
+     * network with one channel */
+    const uint8_t *pixels;
     /* the model's input as it is, in the model's own layout: (count, C, H, W) or (count, H, W, C) */
     const float *input;
     /* (count, K): class ids, BCAM_CLASS_RANK(r) or BCAM_CLASS_NONE; a class named twice for a photo is explained
@@ -254,7 +269,7 @@ BCAM_API bcam_status bcam_engine_start(bcam_engine *engine, const bcam_batch *ba
 /** Waits for a pair. What the calls below give is this pair's from now on, until another finish, or a start on this pair. */
 BCAM_API bcam_status bcam_engine_finish(bcam_engine *engine, int pair, bcam_error *err);
 /** A pair's own memory for a batch's pixels, (N,H,W,3), pinned for a GPU: filling it while the pair is not under way, and passing it as
- *  bcam_batch.pixels, spares a copy. NULL where the model's input is not RGB. Owned by the engine. */
+ *  bcam_batch.pixels, spares a copy. NULL where there is no such pair. Owned by the engine. */
 BCAM_API uint8_t *bcam_engine_pixels(bcam_engine *engine, int pair);
 
 typedef enum bcam_map_outcome {
@@ -304,17 +319,26 @@ typedef struct bcam_model_info {
     const char *path, *producer, *sha256; /* sha256: 64 hexadecimal digits */
     int64_t bytes;
     int opset;
-    const char *input, *output; /* tensor names */
+    const char *input, *output; /* names; output: the one that is explained */
+    const char *logits; /* the tensor of the scores: the output's own, or the one before its softmax or sigmoid */
     int height, width, channels, class_count;
+    bool one_unit;                  /* one number per photo, which makes two classes */
     bool nhwc;                      /* the input is (N,H,W,C) */
     bool batch_lifted, batch_fixed; /* a fixed batch of 1 was lifted; the batch cannot be changed (then 1) */
     const char *batch_note;         /* why, where fixed */
     bcam_activation activation;     /* what the model ends with */
     int64_t parameters;
     double forward_gflop; /* per photo, 2 x multiply-adds of convolutions and products */
-    int operator_count, layer_count, unsupported_count;
+    int output_count, operator_count, layer_count, unsupported_count;
     int default_layer; /* index into the layers; -1: none */
 } bcam_model_info;
+
+typedef struct bcam_output_info {
+    const char *name;
+    const char *shape; /* as the file declares it: "(N,1000)", "(N,?,7)", "" where it does not */
+    const char *type;  /* "float32", "int64", …; "" for what is no tensor */
+    bool explained;    /* by default, or as asked for */
+} bcam_output_info;
 
 typedef struct bcam_operator_info {
     const char *type;
@@ -339,8 +363,12 @@ typedef struct bcam_unsupported_info {
 
 /** Reads a model and says what batchcam makes of it. A model with unsupported operators is still listed (unsupported_count > 0). */
 BCAM_API bcam_status bcam_inspect(const char *model, bcam_inspection **out, bcam_error *err);
+/** The same with another output than the first that holds scores; NULL: that one. E_ARGUMENT lists the model's outputs. */
+BCAM_API bcam_status bcam_inspect_output(const char *model, const char *output, bcam_inspection **out, bcam_error *err);
 BCAM_API void bcam_inspection_close(bcam_inspection **inspection);
 BCAM_API const bcam_model_info *bcam_inspection_model(const bcam_inspection *inspection);
+BCAM_API const bcam_output_info *bcam_inspection_output(const bcam_inspection *inspection,
+                                                        int index); /* NULL past the end */
 BCAM_API const bcam_operator_info *bcam_inspection_operator(const bcam_inspection *inspection,
                                                             int index); /* NULL past the end */
 BCAM_API const bcam_candidate_info *bcam_inspection_layer(const bcam_inspection *inspection,

@@ -4,7 +4,7 @@
 set -eu
 
 build="gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev libjpeg62-turbo-dev libpng-dev libsqlite3-dev libcjson-dev libexif-dev nettle-dev"
-test="libcriterion-dev libonnx-testdata binutils"
+test="libcriterion-dev libonnx-testdata binutils clang libclang-rt-14-dev"
 lint="clang-format clang-tidy shellcheck"
 
 packages=

@@ -81,6 +81,39 @@ static inline int golden_rows(const char *folder, golden_row *rows, int most)
     return count;
 }
 
+/* ---- what an engine gives ---- */
+
+/* The arrays of a layer, l0.A.npy and so on; their own errors stand in this order in a golden_row. */
+static const struct {
+    const char *name, *suffix;
+    bcam_tensor_kind kind;
+} golden_kinds[] = {{"activations", "A", BCAM_TENSOR_ACTIVATIONS},
+                    {"weights", "w", BCAM_TENSOR_WEIGHTS},
+                    {"map", "map", BCAM_TENSOR_RAW},
+                    {"gradients", "g", BCAM_TENSOR_GRADIENTS}};
+
+/* A tensor of an engine's layer, whole; NULL: not there, since it is constant. */
+static inline float *golden_read_layer(bcam_engine *engine, bcam_tensor_kind kind, int layer, size_t *count)
+{
+    bcam_error err;
+    size_t unused;
+    if (bcam_engine_read(engine, kind, layer, 0, NULL, 0, count, &err) == BCAM_E_UNSUPPORTED)
+        return NULL;
+    float *data = malloc(*count * sizeof *data);
+    memset(data, 0xff, *count * sizeof *data);
+    cr_assert_eq(bcam_engine_read(engine, kind, layer, 0, data, *count, &unused, &err), BCAM_OK, "%s", err.message);
+    return data;
+}
+
+/* A constant gradient is never spread out: its channel weight stands for every position. */
+static inline float *golden_spread(const float *weights, size_t channels, size_t area)
+{
+    float *g = malloc(channels * area * sizeof *g);
+    for (size_t i = 0; i < channels * area; i++)
+        g[i] = weights[i / area];
+    return g;
+}
+
 /* ---- holding against ---- */
 
 /* |a - b| / |b| in the 2-norm; a zero or NaN norm is a failure of its own. */

@@ -2,6 +2,8 @@
 #ifndef BCAM_TESTS_GRAPH_BUILD_H
 #define BCAM_TESTS_GRAPH_BUILD_H
 
+#include <stdbool.h>
+
 #include "onnx_build.h"
 
 static inline void put_words(bytes *to, unsigned number, const char *words)

@@ -19,7 +19,8 @@
 
 /* ---- files ---- */
 
-/* Waiting for the disk would take most of the time; that it is asked to flush is tested in test_out_crash.c. */
+/* Waiting for the disk would take most of the time; that it is asked to flush is tested in test_out_crash.c. Visible, for SQLite calls them too. */
+#pragma GCC visibility push(default)
 int fsync(int fd)
 {
     (void)fd;
@@ -31,6 +32,7 @@ int fdatasync(int fd)
     (void)fd;
     return 0;
 }
+#pragma GCC visibility pop
 
 /** A path or other text in one of 64 buffers, which are used in turn: copy what must last. */
 static inline const char *fix_text(const char *format, ...) BCAM_PRINTF(1, 2);
@@ -61,6 +63,27 @@ static inline const char *fix_folder(void)
 static inline void fix_remove(const char *path)
 {
     cr_assert_eq(system(fix_text("rm -rf '%s'", path)), 0);
+}
+
+/* Things that stand where a file or folder should. */
+static inline void fix_make_folder(const char *path)
+{
+    cr_assert_eq(mkdir(path, 0777), 0);
+}
+
+static inline void fix_make_pipe(const char *path)
+{
+    cr_assert_eq(mkfifo(path, 0666), 0);
+}
+
+static inline void fix_make_device(const char *path)
+{
+    cr_assert_eq(symlink("/dev/zero", path), 0);
+}
+
+static inline void fix_make_loop(const char *path)
+{
+    cr_assert_eq(symlink(path, path), 0);
 }
 
 static inline bool fix_exists(const char *path)

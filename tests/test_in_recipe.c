@@ -258,3 +258,51 @@ Test(in_recipe, deep_nesting_and_memory_shortage)
     }
     remove_dir(dir);
 }
+
+static void expect_size(const char *spec, int height, int width, int as_height, int as_width)
+{
+    bcam_error err = {0};
+    cr_assert_eq(bcam_recipe_size(spec, NULL, &height, &width, &err), BCAM_OK, "%s", err.message);
+    cr_expect(height == as_height && width == as_width, "%s: %d x %d", spec, height, width);
+}
+
+Test(in_recipe, a_size_that_the_network_leaves_open)
+{
+    const char *dir = temp_dir();
+    bcam_error err = {0};
+    int height = 96, width = 0;
+    expect_size("torchvision", 0, 0, 0, 0);
+    expect_size(write_text(dir, "a.json", "{\"mean\":0.5}"), 0, 0, 0, 0);
+    expect_size(write_text(dir, "b.json", "{\"size\":[48,64]}"), 0, 0, 48, 64);
+    expect_size(write_text(dir, "b.json", "{\"size\":[48,64]}"), 48, 0, 48, 64);
+    expect_size(write_text(dir, "c.json", "{\"resize\":\"squash\",\"resize_to\":[40,56]}"), 0, 0, 40, 56);
+    expect_size(write_text(dir, "d.json", "{\"pretrained_cfg\":{\"input_size\":[3,32,32]}}"), 0, 0, 32, 32);
+    expect_size(write_text(dir, "e.json", "{\"image_processor_type\":\"ViTImageProcessor\",\"size\":80}"), 0, 0, 80,
+                80);
+    cr_expect_eq(bcam_recipe_size(write_text(dir, "b.json", "{\"size\":[48,64]}"), NULL, &height, &width, &err),
+                 BCAM_E_INPUT);
+    cr_expect(strstr(err.message, "48 x 64") && strstr(err.message, "96 x 64"), "%s", err.message);
+    height = width = 0;
+    cr_expect_eq(bcam_recipe_size(write_text(dir, "f.json", "{\"size\":[0,1e300]}"), NULL, &height, &width, &err),
+                 BCAM_E_INPUT);
+    remove_dir(dir);
+    cr_expect_eq(bcam_alloc_live(), 0);
+}
+
+Test(in_recipe, one_channel)
+{
+    const char *dir = temp_dir();
+    bcam_recipe r;
+    bcam_error err = {0};
+    cr_assert_eq(bcam_recipe_read_grey(NULL, NULL, 28, 28, &r, &err), BCAM_OK, "%s", err.message);
+    cr_expect(r.grey && strcmp(r.name, "unit") == 0);
+    cr_assert_eq(
+        bcam_recipe_read_grey(write_text(dir, "a.json", "{\"mean\":0.13,\"std\":0.31}"), NULL, 28, 28, &r, &err),
+        BCAM_OK, "%s", err.message);
+    cr_expect(r.grey && r.mean[0] == 0.13 && r.std[0] == 0.31);
+    cr_expect_eq(bcam_recipe_read_grey("torchvision", NULL, 28, 28, &r, &err), BCAM_E_INPUT);
+    cr_expect(strstr(err.message, "torchvision") && strstr(err.message, "unit"), "%s", err.message);
+    cr_assert_eq(bcam_recipe_read(NULL, NULL, 28, 28, &r, &err), BCAM_OK, "%s", err.message);
+    cr_expect_not(r.grey);
+    remove_dir(dir);
+}

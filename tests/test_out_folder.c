@@ -44,12 +44,17 @@ static int entries(const char *path)
 }
 
 /* Refused with the folder's name, and with what to do. */
-static void check_refused(const char *dir, bool overwrite, const char *advice)
+static void check_refused_as(bcam_status status, const char *dir, bool overwrite, const char *advice)
 {
     bcam_error err = {0};
-    cr_assert_eq(try_open(dir, overwrite, &err), BCAM_E_OUTPUT, "%s", err.message);
+    cr_assert_eq(try_open(dir, overwrite, &err), status, "%s", err.message);
     cr_assert(strstr(err.message, dir), "%s", err.message);
     cr_assert(strstr(err.message, advice), "%s lacks %s", err.message, advice);
+}
+
+static void check_refused(const char *dir, bool overwrite, const char *advice)
+{
+    check_refused_as(BCAM_E_OUTPUT, dir, overwrite, advice);
 }
 
 Test(out_folder, refused_where_it_exists)
@@ -159,7 +164,7 @@ Test(out_folder, one_run_at_a_time)
     bcam_out *out = NULL;
     bcam_error err = {0};
     cr_assert_eq(bcam_out_open(&settings, &out, &err), BCAM_OK, "%s", err.message);
-    check_refused(fix_run(root), true, "in use");
+    check_refused_as(BCAM_E_BUSY, fix_run(root), true, "in use");
     bcam_out_close(&out);
     cr_assert_eq(try_open(fix_run(root), true, &err), BCAM_OK, "%s", err.message);
     fix_remove(root);

@@ -491,3 +491,32 @@ Test(run_engine, start_and_finish)
     free(input);
     bcam_engine_close(&engine);
 }
+
+/* ---- a network whose tensors lose all dimensions: |log sum exp x|, whose gradient is a softmax over the whole layer, or its negation ---- */
+
+Test(run_engine, derivative_of_a_single_number)
+{
+    static const char *const devices[] = {"cpu", "reference"};
+    for (size_t d = 0; d < BCAM_COUNT(devices); d++) {
+        bcam_engine *engine = fix_engine(BCAM_TEST_DATA "/fuzz/findings/plan/derivative_of_a_single_number.onnx",
+                                         (bcam_engine_options){.device = devices[d], .batch = 1, .classes = 2});
+        float *input = fix_input(engine, 1, 3);
+        size_t count;
+        fix_compute(engine, &(bcam_batch){.count = 1, .input = input});
+        float *a = fix_tensor(engine, BCAM_TENSOR_ACTIVATIONS, 0, 0, &count), *g;
+        double sum = 0;
+        for (size_t i = 0; i < count; i++)
+            sum += exp((double)a[i]);
+        g = fix_tensor(engine, BCAM_TENSOR_GRADIENTS, 0, 0, &count);
+        double sign = g[0] < 0 ? -1 : 1; /* the better of the two classes comes first */
+        for (size_t i = 0; i < count; i++) {
+            double softmax = exp((double)a[i % (count / 2)]) / sum, expected = i < count / 2 ? softmax : -softmax;
+            cr_assert(fabs((double)g[i] - sign * expected) <= 1e-5 * softmax, "%s: %g instead of %g", devices[d],
+                      (double)g[i], sign * expected);
+        }
+        free(input);
+        free(a);
+        free(g);
+        bcam_engine_close(&engine);
+    }
+}

@@ -104,7 +104,11 @@ Test(run_memory, each_allocation_of_a_run_fails)
 
 Test(run_memory, memory_runs_out_in_a_run)
 {
+#ifdef __SANITIZE_ADDRESS__
     sweep(true, 120);
+#else
+    sweep(true, 3000);
+#endif
 }
 
 /* ---- an engine, an inspection ---- */

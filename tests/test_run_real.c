@@ -201,44 +201,24 @@ static float *sampled(float *data, size_t count, size_t golden_count)
     return samples;
 }
 
-static float *read_tensor(bcam_engine *engine, bcam_tensor_kind kind, size_t *count)
-{
-    bcam_error err;
-    size_t unused;
-    if (bcam_engine_read(engine, kind, 0, 0, NULL, 0, count, &err) == BCAM_E_UNSUPPORTED)
-        return NULL;
-    float *data = malloc(*count * sizeof *data);
-    cr_assert_eq(bcam_engine_read(engine, kind, 0, 0, data, *count, &unused, &err), BCAM_OK, "%s", err.message);
-    return data;
-}
-
 static int compare_layer(bcam_engine *engine, const char *folder, const golden_row *row)
 {
-    static const struct {
-        const char *name, *suffix;
-        bcam_tensor_kind kind;
-    } kinds[] = {{"activations", "A", BCAM_TENSOR_ACTIVATIONS},
-                 {"weights", "w", BCAM_TENSOR_WEIGHTS},
-                 {"map", "map", BCAM_TENSOR_RAW},
-                 {"gradients", "g", BCAM_TENSOR_GRADIENTS}};
     const double own[] = {row->activations, row->weights, row->map, row->gradients};
     int bad = 0;
     for (size_t i = 0; i < 4; i++) {
         char file[64];
         size_t count, channels;
-        snprintf(file, sizeof file, "%s.%s.npy", row->prefix, kinds[i].suffix);
+        snprintf(file, sizeof file, "%s.%s.npy", row->prefix, golden_kinds[i].suffix);
         golden_array golden = golden_read(folder, file);
-        float *data = read_tensor(engine, kinds[i].kind, &count);
+        float *data = golden_read_layer(engine, golden_kinds[i].kind, 0, &count);
         if (!data) { /* a constant gradient: its channel weight stands for every position */
-            float *weights = read_tensor(engine, BCAM_TENSOR_WEIGHTS, &channels);
-            free(read_tensor(engine, BCAM_TENSOR_ACTIVATIONS, &count));
-            data = malloc(count * sizeof *data);
-            for (size_t k = 0; k < count; k++)
-                data[k] = weights[k / (count / channels)];
+            float *weights = golden_read_layer(engine, BCAM_TENSOR_WEIGHTS, 0, &channels);
+            free(golden_read_layer(engine, BCAM_TENSOR_ACTIVATIONS, 0, &count));
+            data = golden_spread(weights, channels, count / channels);
             free(weights);
         }
         data = sampled(data, count, golden.count);
-        bad += golden_expect(kinds[i].name, row->layer, data, golden.data, golden.count, own[i]);
+        bad += golden_expect(golden_kinds[i].name, row->layer, data, golden.data, golden.count, own[i]);
         free(data);
         free(golden.data);
     }

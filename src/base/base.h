@@ -35,6 +35,8 @@ void *bcam_realloc(void *block, size_t count, size_t size);
 /** Aligned to 64 bytes, not zeroed. Freed with bcam_free. */
 void *bcam_alloc_aligned(size_t bytes);
 void bcam_free(void *block);
+/** What the machine has, so that what could never be had is not asked for: some systems promise any amount and end the process later. */
+size_t bcam_memory_of_machine(void);
 char *bcam_strdup(const char *text);
 char *bcam_strndup(const char *text, size_t length);
 char *bcam_format(const char *format, ...) BCAM_PRINTF(1, 2); /* allocated; NULL on failure */

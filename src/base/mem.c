@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/base.h"
 
@@ -61,6 +62,12 @@ void *bcam_alloc_aligned(size_t bytes)
     if (must_fail() || bytes > SIZE_MAX - 64)
         return NULL;
     return counted(aligned_alloc(64, (bytes + 64) / 64 * 64));
+}
+
+size_t bcam_memory_of_machine(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+    return pages > 0 && bytes > 0 ? (size_t)pages * (size_t)bytes : SIZE_MAX;
 }
 
 void bcam_free(void *block)
@@ -122,11 +129,15 @@ struct bcam_pool_block {
 
 void *bcam_pool_alloc(bcam_pool *pool, size_t count, size_t size)
 {
-    enum { USUAL = 64 * 1024 };
+#ifdef BCAM_FUZZING /* a block for each piece, so that a sanitizer sees where it ends */
+    enum { USUAL = 0, STEP = 1 };
+#else
+    enum { USUAL = 64 * 1024, STEP = 16 };
+#endif
     size_t bytes;
     if (!bcam_mul_size(count, size, &bytes) || bytes > SIZE_MAX / 2)
         return NULL;
-    bytes = (bytes + 15) / 16 * 16;
+    bytes = (bytes + STEP - 1) / STEP * STEP;
     if (!pool->blocks || pool->blocks->size - pool->used < bytes) {
         size_t room = bytes > USUAL ? bytes : USUAL;
         struct bcam_pool_block *block = bcam_alloc(1, sizeof *block + room);

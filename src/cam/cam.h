@@ -23,8 +23,11 @@ typedef struct bcam_selection {
     int ids;         /* OUTPUT i32 (K,N) */
     int logit;       /* OUTPUT (K,N) */
     int probability; /* OUTPUT (K,N) */
-    int seed;        /* (K*N,M), the gradient of the chosen logits */
+    int seed;        /* (K*N,M), the gradient of the chosen scores */
 } bcam_selection;
+
+/** Appends the step that makes probabilities (N,M) of logits, to be explained in their place. `activation`: SOFTMAX or SIGMOID. */
+bcam_status bcam_cam_probability(bcam_plan *plan, int logits, bcam_activation activation, int *out, bcam_error *err);
 
 /** Appends the step that chooses classes. `k_all`: places per photo; the plan's k of them are done in one run. */
 bcam_status bcam_cam_select(bcam_plan *plan, int logits, int64_t k_all, bcam_activation activation, bcam_selection *out,

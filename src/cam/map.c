@@ -8,6 +8,25 @@ static bcam_status out_of_memory(bcam_error *err)
     return bcam_fail(err, BCAM_E_MEMORY, "out of memory while planning the maps");
 }
 
+bcam_status bcam_cam_probability(bcam_plan *plan, int logits, bcam_activation activation, int *out, bcam_error *err)
+{
+    const int64_t dim[2] = {plan->values[logits].dim[0], plan->values[logits].dim[1]};
+    bool softmax = activation == BCAM_ACTIVATION_SOFTMAX;
+    *out = bcam_plan_value(plan, "scores", BCAM_ROLE_WORK, BCAM_F32, 2, dim);
+    bcam_step *step = *out < 0 ? NULL
+                               : bcam_plan_step(plan, softmax ? BCAM_VERB_SOFTMAX : BCAM_VERB_UNARY,
+                                                BCAM_SEGMENT_FORWARD, "probability");
+    if (!step)
+        return out_of_memory(err);
+    step->in[0] = logits;
+    step->out[0] = *out;
+    if (softmax)
+        step->u.softmax.axis = 1;
+    else
+        step->u.unary.kind = BCAM_UNARY_SIGMOID;
+    return BCAM_OK;
+}
+
 bcam_status bcam_cam_select(bcam_plan *plan, int logits, int64_t k_all, bcam_activation activation, bcam_selection *out,
                             bcam_error *err)
 {

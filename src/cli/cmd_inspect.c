@@ -8,10 +8,13 @@
 #include "options.h"
 
 typedef struct inspect_settings {
+    const char *output;
     bool json;
 } inspect_settings;
 
 static const cli_option options[] = {
+    {0, "output", "NAME", "the first that holds scores", "which of the model's outputs is explained", NULL, NULL,
+     cli_set_text, offsetof(inspect_settings, output)},
     {0, "json", NULL, NULL, "print it as one JSON line", NULL, NULL, cli_set_flag, offsetof(inspect_settings, json)},
 };
 
@@ -45,9 +48,22 @@ static void print_model(const bcam_model_info *m)
         printf("input       %s (N,%d,%d,%d)\n", m->input, m->height, m->width, m->channels);
     else
         printf("input       %s (N,%d,%d,%d)\n", m->input, m->channels, m->height, m->width);
-    printf("output      %s (N,%d), final activation: %s\n", m->output, m->class_count, activation_name(m->activation));
+    printf("output      %s (N,%d), final activation: %s%s\n", m->output, m->one_unit ? 1 : m->class_count,
+           activation_name(m->activation), m->one_unit ? "; two classes: 1 is this number, 0 its negation" : "");
     printf("batch       %s%s%s\n", batch_text(m), m->batch_note && *m->batch_note ? ": " : "",
            m->batch_note ? m->batch_note : "");
+}
+
+/* Several, so that one has to be chosen. */
+static void print_outputs(const bcam_inspection *inspection)
+{
+    const bcam_output_info *o;
+    if (!bcam_inspection_output(inspection, 1))
+        return;
+    printf("\nOutputs (any of these names goes to --output; * is explained)\n");
+    for (int i = 0; (o = bcam_inspection_output(inspection, i)); i++)
+        printf("%c %s%s%s%s%s\n", o->explained ? '*' : ' ', o->name, *o->shape ? " " : "", o->shape,
+               *o->type ? " " : "", o->type);
 }
 
 static void print_operators(const bcam_inspection *inspection)
@@ -146,10 +162,12 @@ static void json_model(cli_json *json, const bcam_model_info *m)
     cli_json_int(json, "opset", m->opset);
     cli_json_text(json, "input", m->input);
     cli_json_text(json, "output", m->output);
+    cli_json_text(json, "logits", m->logits);
     cli_json_int(json, "height", m->height);
     cli_json_int(json, "width", m->width);
     cli_json_int(json, "channels", m->channels);
     cli_json_int(json, "class_count", m->class_count);
+    cli_json_bool(json, "one_unit", m->one_unit);
     cli_json_bool(json, "nhwc", m->nhwc);
     cli_json_bool(json, "batch_lifted", m->batch_lifted);
     cli_json_bool(json, "batch_fixed", m->batch_fixed);
@@ -157,6 +175,21 @@ static void json_model(cli_json *json, const bcam_model_info *m)
     cli_json_text(json, "activation", activation_name(m->activation));
     cli_json_int(json, "parameters", m->parameters);
     cli_json_real(json, "forward_gflop", m->forward_gflop);
+}
+
+static void json_outputs(cli_json *json, const bcam_inspection *inspection)
+{
+    cli_json_array(json, "outputs");
+    const bcam_output_info *o;
+    for (int i = 0; (o = bcam_inspection_output(inspection, i)); i++) {
+        cli_json_object(json);
+        cli_json_text(json, "name", o->name);
+        cli_json_text(json, "shape", o->shape);
+        cli_json_text(json, "type", o->type);
+        cli_json_bool(json, "explained", o->explained);
+        cli_json_close(json);
+    }
+    cli_json_close(json);
 }
 
 static void json_operators(cli_json *json, const bcam_inspection *inspection)
@@ -210,6 +243,7 @@ static void print_json(const bcam_inspection *inspection)
     cli_json json;
     cli_json_begin(&json, stdout, "summary");
     json_model(&json, bcam_inspection_model(inspection));
+    json_outputs(&json, inspection);
     json_operators(&json, inspection);
     json_layers(&json, inspection);
     cli_json_end(&json);
@@ -227,13 +261,14 @@ static int run(int argc, char **argv)
     }
     bcam_inspection *inspection = NULL;
     bcam_error err = {0};
-    bcam_status status = bcam_inspect(argv[operands], &inspection, &err);
+    bcam_status status = bcam_inspect_output(argv[operands], settings.output, &inspection, &err);
     if (status != BCAM_OK)
         return cli_failed(status, &err, settings.json, cli_exit_status(status));
     if (settings.json) {
         print_json(inspection);
     } else {
         print_model(bcam_inspection_model(inspection));
+        print_outputs(inspection);
         print_operators(inspection);
         print_layers(inspection);
     }

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "json.h"
 #include "message.h"
@@ -11,20 +10,22 @@
 #include "progress.h"
 
 typedef struct run_settings {
-    const char *out, *names, *preset, *preprocess, *device;
+    const char *out, *output, *names, *preset, *preprocess, *device;
     cli_list layers, methods, targets;
-    int batch, threads, activation, precision, map_size, map_dtype;
+    int batch, threads, score, activation, precision, map_size, map_dtype;
     int64_t limit, max_pixels;
     bool deterministic, overlay, exif, overwrite, quiet, json;
 } run_settings;
 
 /* Choices whose places are the library's own numbers. */
+#define SCORES "logit probability"
 #define ACTIVATIONS "auto softmax sigmoid none"
 #define PRECISIONS "auto fp32 tf32 bf16 fp16"
 #define SIZES "input native"
 #define DTYPES "float32 float16 uint8"
 _Static_assert(BCAM_ACTIVATION_SOFTMAX == 1 && BCAM_ACTIVATION_SIGMOID == 2 && BCAM_ACTIVATION_NONE == 3,
                "see ACTIVATIONS");
+_Static_assert(BCAM_SCORE_LOGIT == 0 && BCAM_SCORE_PROBABILITY == 1, "see SCORES");
 _Static_assert(BCAM_SIZE_INPUT == 0 && BCAM_SIZE_NATIVE == 1, "see SIZES");
 _Static_assert(BCAM_F32 == 0 && BCAM_F16 == 1 && BCAM_U8 == 2, "see DTYPES");
 
@@ -43,7 +44,7 @@ static bool set_precision(const cli_option *option, void *field, const char *val
 #define FIELD(member) offsetof(run_settings, member)
 
 static const cli_option options[] = {
-    {'o', "output", "DIR", NULL, "where everything is written (required)",
+    {'o', "out", "DIR", NULL, "where everything is written (required)",
      "The folder is made where it is not there. One that exists is refused without --overwrite, and one that is not an earlier run of "
      "batchcam is refused always.",
      NULL, cli_set_text, FIELD(out)},
@@ -70,8 +71,15 @@ static const cli_option options[] = {
     {0, "preprocess", "FILE", NULL, "the same, from a JSON file",
      "batchcam's own, a Hugging Face preprocessor_config.json or a timm config.json.", NULL, cli_set_text,
      FIELD(preprocess)},
+    {0, "output", "NAME", "the first that holds scores", "which of the model's outputs is explained",
+     "'batchcam inspect MODEL' lists them. An output that holds ids of classes (ArgMax, TopK) is passed over where another holds scores.",
+     NULL, cli_set_text, FIELD(output)},
+    {0, "score", "NAME", "logit", "what is explained: logit or probability",
+     "The logit is the score before any softmax or sigmoid. A probability has hardly any gradient where it is next to 0 or 1.",
+     SCORES, cli_set_choice, FIELD(score)},
     {0, "activation", "NAME", "what the model ends with", "how probabilities are made: softmax, sigmoid or none",
-     "The explained score is the logit in every case.", ACTIVATIONS, cli_set_choice, FIELD(activation)},
+     "A model with one output unit has two classes, whose probabilities are sigmoids.", ACTIVATIONS, cli_set_choice,
+     FIELD(activation)},
     {0, "device", "NAME", "auto", "auto, cpu, cuda or reference",
      "auto takes CUDA where there is a card and says so, else the CPU. cuda:1 is the second card. reference is plain C: slow, for checking.",
      "auto cpu cuda reference", cli_set_text, FIELD(device)},
@@ -201,20 +209,10 @@ static void print_summary_json(const run_settings *settings, const bcam_run_summ
 
 /* ---- the job ---- */
 
-static bool disk_is_full(const char *path)
+/* What a failure is worth to whoever decides whether to run again: a job that was under way and lost its device may be. */
+static int exit_status(bcam_status status, const cli_progress *progress)
 {
-    struct statvfs fs;
-    return statvfs(path, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < (1u << 20);
-}
-
-/* What a failure is worth to whoever decides whether to run again: a job that was under way and lost its disk space or device may be. */
-static int exit_status(bcam_status status, const run_settings *settings, const cli_progress *progress)
-{
-    if (status == BCAM_E_DEVICE && progress->last.done > 0)
-        return CLI_AGAIN;
-    if ((status == BCAM_E_IO || status == BCAM_E_OUTPUT) && disk_is_full(settings->out))
-        return CLI_AGAIN;
-    return cli_exit_status(status);
+    return status == BCAM_E_DEVICE && progress->last.done > 0 ? CLI_AGAIN : cli_exit_status(status);
 }
 
 static int do_run(const run_settings *settings, const bcam_run_options *run)
@@ -235,8 +233,14 @@ static int do_run(const run_settings *settings, const bcam_run_options *run)
         else
             print_summary(settings, &summary);
     }
-    return status == BCAM_OK ? CLI_DONE
-                             : cli_failed(status, &err, settings->json, exit_status(status, settings, &progress));
+    return status == BCAM_OK ? CLI_DONE : cli_failed(status, &err, settings->json, exit_status(status, &progress));
+}
+
+/* --output meant as -o. */
+static bool names_folder(const run_settings *settings)
+{
+    size_t length = settings->output ? strlen(settings->output) : 0;
+    return length && (!settings->out || settings->output[length - 1] == '/');
 }
 
 /* What the table cannot say. */
@@ -246,6 +250,8 @@ static bool check(const run_settings *settings, int operands, int argc)
         cli_message("no model is given");
     else if (operands + 1 == argc)
         cli_message("no photos are given: name a folder, files, or a list after the model");
+    else if (names_folder(settings))
+        cli_message("--output names one of the model's outputs; the output folder is -o DIR");
     else if (!settings->out)
         cli_message("no output folder is given: -o DIR");
     else if (settings->preset && settings->preprocess)
@@ -283,6 +289,8 @@ static bcam_run_options make_options(const run_settings *s, char **operands, int
                 .method_count = s->methods.count,
                 .map_size = (bcam_map_size)s->map_size,
                 .map_dtype = (bcam_dtype)s->map_dtype,
+                .output = s->output,
+                .score = (bcam_score)s->score,
                 .activation = (bcam_activation)s->activation,
                 .preprocess = s->preset ? s->preset : s->preprocess,
             },

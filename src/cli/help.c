@@ -18,7 +18,7 @@ const char *const cli_exit_statuses[][2] = {
     {"0", "done: every photo has its row (photos that cannot be read included)"},
     {"1", "the job could not be done"},
     {"2", "wrong usage"},
-    {"75", "stopped, but worth running again: a signal, a full disk, a device lost"},
+    {"75", "stopped, but worth running again: a signal, a full disk, a device lost, a folder in use"},
     {NULL, NULL},
 };
 

@@ -80,6 +80,8 @@ int cli_exit_status(bcam_status status)
     case BCAM_E_ARGUMENT:
         return CLI_USAGE;
     case BCAM_E_STOPPED:
+    case BCAM_E_FULL:
+    case BCAM_E_BUSY:
         return CLI_AGAIN;
     default:
         return CLI_FAILED;

@@ -33,6 +33,7 @@ void cli_stop_on_signals(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is then an error of the write, with its sentence */
 }
 
 static double clock_seconds(void)

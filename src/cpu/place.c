@@ -5,13 +5,27 @@
 
 enum { ALIGN = 64 };
 
+static bcam_status refuse_arena(const bcam_program *p, bcam_error *err)
+{
+    const bcam_placement *place = &p->place;
+    size_t largest = 0;
+    for (size_t v = 1; v < place->value_count; v++)
+        largest = place->spans[v].bytes > place->spans[largest].bytes ? v : largest;
+    return bcam_fail(err, BCAM_E_MEMORY,
+                     "the network's values take %zu MiB, the largest of them, '%s', %zu MiB, and so much memory cannot "
+                     "be had; take a smaller batch",
+                     p->arena_bytes >> 20, place->values[largest].name, place->spans[largest].bytes >> 20);
+}
+
 /* With the guard, canaries lie around each value. */
 static bcam_status place_arena(bcam_program *p, bcam_error *err)
 {
     bcam_placement *place = &p->place;
     p->arena_bytes = bcam_placement_layout(place, ALIGN, p->device->options.guard ? BCAM_CPU_CANARY : 0);
-    if (p->arena_bytes == SIZE_MAX || !(p->arena = bcam_alloc_aligned(p->arena_bytes)))
-        return bcam_fail_memory(err, p->arena_bytes, "the values of a program; a smaller batch needs less");
+    if (p->arena_bytes == SIZE_MAX)
+        return bcam_fail_memory(err, place->value_count * sizeof *place->spans, "a program");
+    if (p->arena_bytes > bcam_memory_of_machine() || !(p->arena = bcam_alloc_aligned(p->arena_bytes)))
+        return refuse_arena(p, err);
     for (size_t v = 0; v < place->value_count; v++) {
         const bcam_span *root = &place->spans[place->root[v]];
         if (root->bytes == 0)

@@ -131,6 +131,8 @@ static void lay_value(bcam_placement *p, size_t v, bcam_order how, bcam_dtype re
     const bcam_value *value = &p->values[v];
     *t = (bcam_tensor){.dtype = value->dtype == BCAM_F32 ? real : value->dtype, .rank = value->rank};
     memcpy(t->dim, value->dim, sizeof t->dim);
+    if (t->rank == 0) /* as bcam_step_operand has it */
+        t->dim[t->rank++] = 1;
     if (how == BCAM_ORDER_CHANNELS_LAST)
         bcam_strides_channels_last(t->rank, t->dim, t->stride);
     else if (how == BCAM_ORDER_DENSE || t->rank != 4)

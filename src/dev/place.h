@@ -18,7 +18,8 @@
 
 /* ---- query.c ---- */
 
-/** The shape of an operand as one run of the step sees it: an each_k step sees one k. Rank -1 where the operand is absent. */
+/** The shape of an operand as one run of the step sees it: an each_k step sees one k, and a number (rank 0) is a row of one, as the k of its
+ *  gradient are. Rank -1 where the operand is absent. */
 bcam_tensor bcam_step_operand(const bcam_value *values, int64_t k, const bcam_step *step, int value);
 /** Whether a step keeps to its verb's signature; says what is wrong with it. */
 bcam_status bcam_step_check(const bcam_plan *plan, const bcam_step *step, bcam_error *err);

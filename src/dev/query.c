@@ -377,6 +377,8 @@ bcam_tensor bcam_step_operand(const bcam_value *values, int64_t k, const bcam_st
     const bcam_value *v = &values[value];
     bcam_tensor t = {.dtype = v->dtype, .rank = v->rank};
     memcpy(t.dim, v->dim, sizeof t.dim);
+    if (t.rank == 0)
+        t.dim[t.rank++] = 1;
     if (step->each_k && v->each_k && v->rank > 0)
         t.dim[0] /= k;
     return t;

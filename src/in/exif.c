@@ -1,4 +1,5 @@
 /* exif.c - which way up a photo was taken, and turning it. The only file that knows libexif. */
+#include <errno.h>
 #include <string.h>
 
 #include <libexif/exif-data.h>
@@ -13,8 +14,10 @@ int bcam_exif_orientation(const uint8_t *tiff, size_t bytes)
     }
     uint8_t *block = bcam_alloc(bytes + 6, 1); /* libexif wants the six bytes that JPEG puts before the TIFF */
     ExifData *data = block ? exif_data_new() : NULL;
-    int orientation = 1;
+    int orientation = 0;
     if (data) {
+        errno = 0; /* libexif does not say that memory was short; what it then lacks looks as if it was not there */
+        orientation = 1;
         memcpy(block, "Exif\0\0", 6);
         memcpy(block + 6, tiff, bytes);
         exif_data_unset_option(data, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION); /* read it as it is, repair nothing */
@@ -24,6 +27,7 @@ int bcam_exif_orientation(const uint8_t *tiff, size_t bytes)
             int value = exif_get_short(entry->data, exif_data_get_byte_order(data));
             orientation = value >= 1 && value <= 8 ? value : 1;
         }
+        orientation = errno == ENOMEM ? 0 : orientation;
         exif_data_unref(data);
     }
     bcam_free(block);

@@ -135,13 +135,19 @@ typedef struct bcam_recipe {
         offset;      /* out = (byte * rescale + offset - mean) / std in float32, in this order */
     bool divide_255; /* rescale is exactly /255 as a division (torchvision's ToTensor) */
     bool bgr;        /* channel 0 of the network is blue; mean and std are in the network's order */
+    bool grey;       /* the network has one channel: photos become grey before they are resized (bcam_grey) */
 } bcam_recipe;
 
-/** The recipe for a network input of height x width (>= 1) and `channels` 1 or 3. `spec`: a preset (torchvision, keras-tf, keras-caffe, unit, raw) or a JSON file (batchcam's own,
+/** The recipe for a network input of height x width (>= 1) and 3 channels. `spec`: a preset (torchvision, keras-tf, keras-caffe, unit, raw) or a JSON file (batchcam's own,
  *  a Hugging Face preprocessor_config.json or a timm config.json, told apart by their fields); NULL: a preprocess.json, preprocessor_config.json or config.json (timm)
  *  in the folder of `model` if there is one, else torchvision. A field that is not understood is E_INPUT naming it. */
 bcam_status bcam_recipe_read(const char *spec, const char *model, int height, int width, bcam_recipe *out,
                              bcam_error *err);
+/** The same for one channel; the default is `unit` then. E_INPUT where mean or std are not the same for red, green and blue. */
+bcam_status bcam_recipe_read_grey(const char *spec, const char *model, int height, int width, bcam_recipe *out,
+                                  bcam_error *err);
+/** The input size that the same recipe is for: a height or width of 0, which the network leaves open, becomes the file's; 0 where it names none. */
+bcam_status bcam_recipe_size(const char *spec, const char *model, int *height, int *width, bcam_error *err);
 /** The float32 value of every byte for every network channel, (3,256), computed in float32 as PyTorch does. */
 void bcam_recipe_lut(const bcam_recipe *recipe, float *lut); // (3,256)
 /** Which byte (0 red, 1 green, 2 blue) network channel c is made from. */
@@ -153,7 +159,10 @@ typedef struct bcam_box {
     double x, y, w, h;
 } bcam_box;
 
-/** Resizes and crops the decoded photo into out (height, width, 3), computing only what the crop needs. *crop receives the part of the photo
+/** Makes pixels grey, the same number in all three bytes: Pillow's convert("L"). */
+void bcam_grey(uint8_t *rgb, size_t pixels);
+
+/** Resizes and crops the decoded photo, made grey first where the recipe says so, into out (height, width, 3), computing only what the crop needs. *crop receives the part of the photo
  *  (pixels of photo->width x height) that the network sees. Memory shortage: E_MEMORY. */
 bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_t *out, bcam_box *crop,
                             bcam_error *err);

@@ -59,9 +59,16 @@ static _Noreturn void on_error(j_common_ptr common)
     char text[JMSG_LENGTH_MAX];
     common->err->format_message(common, text);
     bcam_outcome outcome = outcome_of_error(common->err->msg_code);
-    bcam_photo_refuse(job->photo, outcome,
-                      outcome == BCAM_OUTCOME_UNREADABLE ? "damaged JPEG: %s" : "JPEG of a kind that is not read: %s",
-                      text);
+    if (outcome == BCAM_OUTCOME_TOO_LARGE) {
+        bcam_photo_refuse(job->photo, outcome, "%u x %u pixels; a JPEG may have %u a side", job->cinfo.image_width,
+                          job->cinfo.image_height, (unsigned)JPEG_MAX_DIMENSION);
+    } else if (common->err->msg_code == JERR_OUT_OF_MEMORY) {
+        bcam_photo_refuse(job->photo, outcome, "out of memory for decoding a JPEG");
+    } else {
+        bcam_photo_refuse(
+            job->photo, outcome,
+            outcome == BCAM_OUTCOME_UNREADABLE ? "damaged JPEG: %s" : "JPEG of a kind that is not read: %s", text);
+    }
     stop_with(job, outcome);
 }
 
@@ -115,6 +122,10 @@ static void read_orientation(jpeg_job *job)
         if (marker->data_length > sizeof(intro) && memcmp(marker->data, intro, sizeof(intro)) == 0) {
             job->photo->orientation =
                 bcam_exif_orientation(marker->data + sizeof(intro), marker->data_length - sizeof(intro));
+            if (job->photo->orientation == 0) {
+                bcam_photo_refuse(job->photo, BCAM_OUTCOME_UNREADABLE, "out of memory for reading its EXIF");
+                stop_with(job, BCAM_OUTCOME_UNREADABLE);
+            }
             return;
         }
     }

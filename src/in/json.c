@@ -1,6 +1,7 @@
 /* json.c - see json.h. The only file of this room that knows cJSON. */
 #include "in/json.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,9 +20,12 @@ bcam_status bcam_json_read(const char *path, bcam_json **out, bcam_error *err)
     if (status != BCAM_OK) {
         goto out;
     }
+    errno = 0; /* cJSON gives the same answer to damage and to a lack of memory */
     *out = cJSON_ParseWithLengthOpts(text, bytes + 1, &stopped,
                                      1); /* with the zero byte behind it: nothing may follow the value */
-    if (!*out) {
+    if (!*out && errno == ENOMEM) {
+        status = bcam_fail_memory(err, bytes, path);
+    } else if (!*out) {
         int line = 1;
         for (const char *c = text; stopped && c < stopped; c++) {
             line += *c == '\n';

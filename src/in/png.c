@@ -17,6 +17,8 @@ typedef struct png_job {
     bcam_photo *photo;
     const uint8_t *data;
     size_t left;
+    size_t most; /* bytes that libpng may have at once */
+    bool memory_out;
     bool grey16;
     png_color palette[256]; /* (256) entries that the file lacks are black */
 } png_job;
@@ -51,8 +53,13 @@ static void on_read(png_structp png, png_bytep out, size_t bytes)
 
 static png_voidp on_alloc(png_structp png, png_alloc_size_t bytes)
 {
-    (void)png;
-    return bcam_alloc(bytes, 1);
+    png_job *job = png_get_mem_ptr(png);
+    if (bytes > job->most) {
+        return NULL;
+    }
+    void *block = bcam_alloc(bytes, 1);
+    job->memory_out |= !block; /* libpng goes on without what it can do without, such as the EXIF */
+    return block;
 }
 
 static void on_free(png_structp png, png_voidp block)
@@ -106,6 +113,10 @@ static void read_orientation(png_job *job)
     png_bytep exif = NULL;
     if (png_get_eXIf_1(job->png, job->info, &bytes, &exif) && exif && bytes > 0) {
         job->photo->orientation = bcam_exif_orientation(exif, bytes);
+        if (job->photo->orientation == 0) {
+            bcam_photo_refuse(job->photo, BCAM_OUTCOME_UNREADABLE, "out of memory for reading its EXIF");
+            png_longjmp(job->png, 1);
+        }
     }
 }
 
@@ -171,20 +182,23 @@ static bcam_outcome decode(png_job *job, int64_t max_pixels)
     read_palette(job);
     read_orientation(job);
     set_transforms(job, depth, color);
+    job->most = SIZE_MAX; /* rows are as long as the size that was checked */
     read_rows(job, color);
     return BCAM_OUTCOME_OK;
 }
 
 bcam_outcome bcam_png_decode(bcam_photo *photo, const uint8_t *data, size_t bytes, int64_t max_pixels)
 {
-    png_job job = {.photo = photo, .data = data, .left = bytes};
+    enum { WORK_BYTES = 1 << 20 }; /* for libpng itself; a chunk that claims more than the file has is not believed */
+    png_job job = {.photo = photo, .data = data, .left = bytes, .most = bytes + WORK_BYTES};
     bcam_outcome outcome = BCAM_OUTCOME_UNREADABLE;
-    job.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &job, on_error, on_warning, NULL, on_alloc, on_free);
+    job.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &job, on_error, on_warning, &job, on_alloc, on_free);
     job.info = job.png ? png_create_info_struct(job.png) : NULL;
     if (job.info) {
         outcome = decode(&job, max_pixels);
-    } else {
-        bcam_photo_refuse(photo, outcome, "out of memory for a PNG decoder");
+    }
+    if (!job.info || job.memory_out) {
+        outcome = bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "out of memory for decoding a PNG");
     }
     png_destroy_read_struct(&job.png, &job.info, NULL);
     return outcome;

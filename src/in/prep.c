@@ -62,6 +62,14 @@ static void spread(uint8_t *out, int height, int width, span x, span y)
     memset(out + (size_t)(y.at + y.count) * row, 0, (size_t)(height - y.at - y.count) * row);
 }
 
+void bcam_grey(uint8_t *rgb, size_t pixels)
+{
+    for (uint8_t *p = rgb; p < rgb + 3 * pixels; p += 3) {
+        uint32_t grey = (19595u * p[0] + 38470u * p[1] + 7471u * p[2] + 32768) >> 16; /* ITU-R 601, in 16 bits */
+        p[0] = p[1] = p[2] = (uint8_t)grey;
+    }
+}
+
 bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_t *out, bcam_box *crop, bcam_error *err)
 {
     int64_t width, height;
@@ -75,6 +83,9 @@ bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_
             err, BCAM_E_INPUT,
             "%lld x %lld pixels, and the network takes %d x %d: the preprocessing neither resizes to that nor crops",
             (long long)width, (long long)height, recipe->width, recipe->height);
+    }
+    if (recipe->grey) {
+        bcam_grey(photo->rgb, (size_t)photo->width * (size_t)photo->height);
     }
     span x = crop_span(width, recipe->width, recipe->crop_floor),
          y = crop_span(height, recipe->height, recipe->crop_floor);

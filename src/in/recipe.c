@@ -109,6 +109,18 @@ static void read_own_resize(bcam_fields *fields, bcam_recipe *out)
     }
 }
 
+static void read_own_size(bcam_fields *fields, const double *size, bcam_recipe *out)
+{
+    bool whole = size[0] >= 1 && size[0] <= 65536 && size[0] == floor(size[0]) && size[1] >= 1 && size[1] <= 65536 &&
+                 size[1] == floor(size[1]);
+    out->height = whole && !out->height ? (int)size[0] : out->height;
+    out->width = whole && !out->width ? (int)size[1] : out->width;
+    if (size[0] != out->height || size[1] != out->width) {
+        bcam_fields_fail(fields, "'size' is %g x %g (height x width), and the model takes %d x %d", size[0], size[1],
+                         out->height, out->width);
+    }
+}
+
 /** What is not given is as in torchvision's preset, but for mean and std, which are then left out. */
 static void read_own(bcam_fields *fields, bcam_recipe *out)
 {
@@ -118,13 +130,12 @@ static void read_own(bcam_fields *fields, bcam_recipe *out)
     static const char *const orders[] = {"rgb", "bgr", NULL};
     double size[2] = {out->height, out->width};
     bcam_fields_only(fields, known, harmless);
+    if (bcam_fields_numbers(fields, "size", size, 2)) {
+        read_own_size(fields, size, out);
+    }
     set_preset(find_preset("torchvision"), out);
     memcpy(out->mean, (double[3]){0, 0, 0}, sizeof(out->mean));
     memcpy(out->std, (double[3]){1, 1, 1}, sizeof(out->std));
-    if (bcam_fields_numbers(fields, "size", size, 2) && (size[0] != out->height || size[1] != out->width)) {
-        bcam_fields_fail(fields, "'size' is %.0f x %.0f (height x width), and the model takes %d x %d", size[0],
-                         size[1], out->height, out->width);
-    }
     read_own_resize(fields, out);
     out->filter = (bcam_filter)bcam_fields_word(fields, "interpolation", bcam_filter_names, BCAM_FILTER_BILINEAR);
     out->rescale = read_rescale(fields, out->rescale);
@@ -259,8 +270,8 @@ static bcam_status read_preset_or_file(const char *spec, bcam_recipe *out, bcam_
     return read_file(spec, out, err);
 }
 
-bcam_status bcam_recipe_read(const char *spec, const char *model, int height, int width, bcam_recipe *out,
-                             bcam_error *err)
+static bcam_status read_recipe(const char *spec, const char *fallback, const char *model, int height, int width,
+                               bcam_recipe *out, bcam_error *err)
 {
     char *beside = NULL;
     memset(out, 0, sizeof(*out));
@@ -268,9 +279,41 @@ bcam_status bcam_recipe_read(const char *spec, const char *model, int height, in
     out->width = width;
     bcam_status status = spec || !model ? BCAM_OK : find_beside(model, &beside, err);
     if (status == BCAM_OK) {
-        status = beside ? read_file(beside, out, err) : read_preset_or_file(spec ? spec : "torchvision", out, err);
+        status = beside ? read_file(beside, out, err) : read_preset_or_file(spec ? spec : fallback, out, err);
     }
     bcam_free(beside);
+    return status;
+}
+
+bcam_status bcam_recipe_read(const char *spec, const char *model, int height, int width, bcam_recipe *out,
+                             bcam_error *err)
+{
+    return read_recipe(spec, "torchvision", model, height, width, out, err);
+}
+
+bcam_status bcam_recipe_read_grey(const char *spec, const char *model, int height, int width, bcam_recipe *out,
+                                  bcam_error *err)
+{
+    bcam_status status = read_recipe(spec, "unit", model, height, width, out, err);
+    out->grey = true;
+    for (int c = 1; status == BCAM_OK && c < 3; c++) {
+        if (out->mean[c] != out->mean[0] || out->std[c] != out->std[0]) {
+            status =
+                bcam_fail(err, BCAM_E_INPUT,
+                          "'%s' has a mean and std for each of three colours, and the model sees grey; choose unit, "
+                          "raw, keras-tf, or a file with one mean and one std",
+                          out->name);
+        }
+    }
+    return status;
+}
+
+bcam_status bcam_recipe_size(const char *spec, const char *model, int *height, int *width, bcam_error *err)
+{
+    bcam_recipe recipe;
+    bcam_status status = bcam_recipe_read(spec, model, *height, *width, &recipe, err);
+    *height = recipe.height;
+    *width = recipe.width;
     return status;
 }
 

@@ -5,19 +5,26 @@
 
 static bcam_status const_count(const bcam_node *node, int rank, const int64_t *dim, int64_t *count, bcam_error *err)
 {
+    int64_t size = 1; /* without zeros, behind which a dimension could be anything */
     *count = 1;
     if (rank > BCAM_MAX_RANK)
         return bcam_op_fail(node, err, "a constant of %d dimensions is not supported", rank);
-    for (int a = 0; a < rank; a++)
-        if (dim[a] < 0 || __builtin_mul_overflow(*count, dim[a], count) || *count > (int64_t)1 << 40)
+    for (int a = 0; a < rank; a++) {
+        if (dim[a] < 0 || __builtin_mul_overflow(size, dim[a] ? dim[a] : 1, &size) || size > (int64_t)1 << 40)
             return bcam_op_fail(node, err, "dimension %d of a constant would be %lld, which will not do", a,
                                 (long long)dim[a]);
+        *count *= dim[a];
+    }
     return BCAM_OK;
 }
 
 bcam_status bcam_charge(bcam_lower *lo, const bcam_node *node, int64_t elements, bcam_error *err)
 {
+#ifdef BCAM_FUZZING
+    enum { FREE = 1 << 16, PER_PARAMETER = 32 }; /* so that no input takes long */
+#else
     enum { FREE = 1 << 28, PER_PARAMETER = 32 }; /* 2^28: a VGG-19 without its weights, twice */
+#endif
     const int64_t most = (int64_t)1 << 56, parameters = lo->graph->parameters;
     int64_t limit = FREE + PER_PARAMETER * (parameters < most ? parameters : most);
     if (elements > limit - lo->charged)

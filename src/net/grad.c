@@ -232,7 +232,7 @@ static bcam_status sweep_all(sweep *sw, const int *targets, int count, size_t st
     return status;
 }
 
-bcam_status bcam_plan_differentiate(bcam_plan *plan, int logits, int seed, const int *targets, int count, bool batched,
+bcam_status bcam_plan_differentiate(bcam_plan *plan, int scores, int seed, const int *targets, int count, bool batched,
                                     int *gradients, bool *constant, bcam_error *err)
 {
     /* A step has at most BCAM_MAX_IN inputs, and each makes at most a gradient and a sum. */
@@ -245,7 +245,7 @@ bcam_status bcam_plan_differentiate(bcam_plan *plan, int logits, int seed, const
         status = bcam_fail_memory(err, sw.capacity * sizeof *sw.gradient, "the backward pass");
     if (status == BCAM_OK) {
         memset(sw.gradient, 0xff, sw.capacity * sizeof *sw.gradient); /* -1 */
-        sw.gradient[logits] = seed;
+        sw.gradient[scores] = seed;
         sw.constant[seed] = true;
         size_t steps = plan->step_count;
         status = sweep_all(&sw, targets, count, steps, err);

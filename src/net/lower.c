@@ -72,14 +72,30 @@ static const char *shown_name(const bcam_node *node)
     return *node->name ? node->name : node->output_count ? node->outputs[0] : "";
 }
 
-bcam_status bcam_op_fail(const bcam_node *node, bcam_error *err, const char *format, ...)
+static bcam_status fail_with(const bcam_node *node, bcam_error *err, bcam_status code, const char *then,
+                             const char *format, va_list args)
 {
     char reason[512];
+    vsnprintf(reason, sizeof reason, format, args);
+    return bcam_fail(err, code, "node '%s' (%s): %s%s", shown_name(node), node->op, reason, then);
+}
+
+bcam_status bcam_op_fail(const bcam_node *node, bcam_error *err, const char *format, ...)
+{
     va_list args;
     va_start(args, format);
-    vsnprintf(reason, sizeof reason, format, args);
+    bcam_status status = fail_with(node, err, BCAM_E_UNSUPPORTED, "", format, args);
     va_end(args);
-    return bcam_fail(err, BCAM_E_UNSUPPORTED, "node '%s' (%s): %s", shown_name(node), node->op, reason);
+    return status;
+}
+
+bcam_status bcam_op_damaged(const bcam_node *node, bcam_error *err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    bcam_status status = fail_with(node, err, BCAM_E_MODEL, "; export the model again", format, args);
+    va_end(args);
+    return status;
 }
 
 bcam_status bcam_op_memory(const bcam_node *node, bcam_error *err)
@@ -215,48 +231,6 @@ double bcam_scalar(const bcam_lower *lo, int value)
     return x;
 }
 
-/* ---- attributes ---- */
-
-int64_t bcam_attr_int(const bcam_node *node, const char *name, int64_t otherwise)
-{
-    const bcam_attr *attr = bcam_node_attr(node, name);
-    return attr && attr->kind == BCAM_ATTR_INT ? attr->i : otherwise;
-}
-
-double bcam_attr_float(const bcam_node *node, const char *name, double otherwise)
-{
-    const bcam_attr *attr = bcam_node_attr(node, name);
-    return attr && attr->kind == BCAM_ATTR_FLOAT ? (double)attr->f : otherwise;
-}
-
-const char *bcam_attr_string(const bcam_node *node, const char *name, const char *otherwise)
-{
-    const bcam_attr *attr = bcam_node_attr(node, name);
-    return attr && attr->kind == BCAM_ATTR_STRING ? attr->s : otherwise;
-}
-
-bcam_status bcam_attr_ints(const bcam_node *node, const char *name, int64_t *out, int most, int *count, bcam_error *err)
-{
-    const bcam_attr *attr = bcam_node_attr(node, name);
-    *count = -1;
-    if (!attr)
-        return BCAM_OK;
-    if (attr->kind != BCAM_ATTR_INTS || attr->count > (size_t)most)
-        return bcam_op_fail(node, err, "attribute '%s' must be a list of at most %d integers", name, most);
-    if (attr->count)
-        memcpy(out, attr->ints, attr->count * sizeof *out);
-    *count = (int)attr->count;
-    return BCAM_OK;
-}
-
-bcam_status bcam_axis(const bcam_node *node, int64_t axis, int rank, int *out, bcam_error *err)
-{
-    if (axis < -rank || axis >= rank)
-        return bcam_op_fail(node, err, "axis %lld is outside a tensor of rank %d", (long long)axis, rank);
-    *out = (int)(axis < 0 ? axis + rank : axis);
-    return BCAM_OK;
-}
-
 /* ---- results ---- */
 
 /* 2^28 numbers, a gigabyte, are far beyond one photo's layer; a file of a few bytes can ask for more. */
@@ -388,13 +362,16 @@ static bcam_status lower_node(bcam_lower *lo, const bcam_node *node, bcam_error 
 {
     const bcam_op *op = bcam_op_find(node, lo->graph->opset);
     if (!op)
-        return bcam_op_fail(node, err, "this operator (%s%soperator set %d) is not supported", node->domain,
-                            *node->domain ? ", " : "", lo->graph->opset);
+        return bcam_op_fail(
+            node, err, "this operator (%s%soperator set %d) is not supported; `batchcam inspect` lists all such nodes",
+            node->domain, *node->domain ? ", " : "", lo->graph->opset);
     for (int i = 0; i < node->input_count; i++)
         if (*node->inputs[i] && bcam_map_get(&lo->map, node->inputs[i]) < 0)
             return bcam_op_fail(node, err, "its input '%s' is of a kind that is not supported", node->inputs[i]);
     bcam_error why = {0};
-    bcam_status status = (inputs_are_const(lo, node) ? op->fold : op->lower)(lo, node, &why);
+    bcam_status status = bcam_attrs_check(node, &why);
+    if (status == BCAM_OK)
+        status = (inputs_are_const(lo, node) ? op->fold : op->lower)(lo, node, &why);
     if (status == BCAM_E_UNSUPPORTED)
         return bcam_fail(err, status, "%.800s (operator set %d)", why.message, lo->graph->opset);
     return status == BCAM_OK ? BCAM_OK : bcam_fail(err, status, "%s", why.message);
@@ -406,13 +383,14 @@ static bcam_status lower_nodes(bcam_lower *lo, const bool *needed, bcam_error *e
         MANY_STEPS = 1 << 15
     }; /* real classifiers stay under a few thousand; what is done with names and memory is not made for more */
     bcam_status status = BCAM_OK;
-    for (int i = 0; status == BCAM_OK && i < lo->graph->node_count; i++)
-        if (needed[i] && lo->plan->step_count > MANY_STEPS)
+    for (int i = 0; status == BCAM_OK && i < lo->graph->node_count; i++) {
+        if (needed[i])
+            status = lower_node(lo, &lo->graph->nodes[i], err);
+        if (status == BCAM_OK && lo->plan->step_count > MANY_STEPS)
             status =
                 bcam_fail(err, BCAM_E_UNSUPPORTED, "'%s' needs more than %d steps for a photo; is it a classifier?",
                           lo->graph->path, MANY_STEPS);
-        else if (needed[i])
-            status = lower_node(lo, &lo->graph->nodes[i], err);
+    }
     return status;
 }
 

@@ -135,7 +135,17 @@ bcam_value bcam_broadcast_view(const bcam_value *v, int rank, const int64_t *dim
 
 bcam_status bcam_op_fail(const bcam_node *node, bcam_error *err, const char *format, ...)
     BCAM_PRINTF(3, 4); /* E_UNSUPPORTED naming the node */
+/** E_MODEL: what the node says is against ONNX's own rules. */
+bcam_status bcam_op_damaged(const bcam_node *node, bcam_error *err, const char *format, ...) BCAM_PRINTF(3, 4);
 bcam_status bcam_op_memory(const bcam_node *node, bcam_error *err);
+
+/* ---- attrs.c ---- */
+/** Whether every attribute that somebody may ask for is of the kind that ONNX says, and there once; E_MODEL naming node and attribute. */
+bcam_status bcam_attrs_check(const bcam_node *node, bcam_error *err);
+
+/* ---- weights.c ---- */
+/** Whether the weights of convolutions, products and norms are numbers; E_MODEL naming the tensor, its node and how many are not. */
+bcam_status bcam_weights_check(const bcam_graph *graph, const bool *needed, bcam_error *err);
 
 /* ---- lower.c ---- */
 /** Makes the constants of all initializers, the input, and the steps of every node that `needed` marks. */

@@ -6,74 +6,6 @@
 
 #include "net/net_private.h"
 
-/* ---- module paths ---- */
-
-/* The newer PyTorch exporter keeps a list of scopes as text: "['', 'layer4', 'layer4.0', 'layer4.0.conv3', 'conv2d_3']". The last one is the
- * call itself, the one before it the module. */
-static char *path_from_scopes(bcam_pool *pool, const char *scopes)
-{
-    const char *last = NULL, *before = NULL;
-    size_t last_length = 0, before_length = 0;
-    for (const char *p = scopes; (p = strpbrk(p, "'\"")) != NULL;) {
-        const char *end = strchr(p + 1, *p);
-        if (!end)
-            break;
-        before = last;
-        before_length = last_length;
-        last = p + 1;
-        last_length = (size_t)(end - last);
-        p = end + 1;
-    }
-    if (!before || strncmp(before, "_empty_nn_module_stack", 22) == 0)
-        before_length = 0;
-    return bcam_pool_strndup(pool, before ? before : "", before_length);
-}
-
-/* The older exporter writes "/layer4/layer4.0/conv3/Conv": a child of a Sequential repeats its parent's name with a dot, other modules come
- * with their own name alone, and the last part is the operator. */
-static char *path_from_name(bcam_pool *pool, const char *name)
-{
-    char *path = bcam_pool_alloc(pool, 2 * strlen(name) + 2, 1);
-    if (!path || *name != '/')
-        return path;
-    const char *before = "", *token = name + 1;
-    size_t before_length = 0, length = 0;
-    for (const char *slash; (slash = strchr(token, '/')) != NULL; token = slash + 1) {
-        size_t size = (size_t)(slash - token);
-        bool repeats = before_length && size > before_length && strncmp(token, before, before_length) == 0 &&
-                       token[before_length] == '.';
-        if (repeats)
-            length -= before_length;
-        else if (length)
-            path[length++] = '.';
-        memcpy(path + length, token, size);
-        length += size;
-        path[length] = '\0';
-        before = token;
-        before_length = size;
-    }
-    return path;
-}
-
-static bool is_inside(const char *path, const char *module)
-{
-    size_t length = strlen(module);
-    return strncmp(path, module, length) == 0 && (path[length] == '\0' || path[length] == '.');
-}
-
-static bcam_status make_paths(bcam_net *net)
-{
-    for (int i = 0; i < net->graph->node_count; i++) {
-        const bcam_node *node = &net->graph->nodes[i];
-        const char *scopes = bcam_pair_find(node->metadata, node->metadata_count, "pkg.torch.onnx.name_scopes");
-        net->paths[i] =
-            scopes ? path_from_scopes(&net->plan.pool, scopes) : path_from_name(&net->plan.pool, node->name);
-        if (!net->paths[i])
-            return BCAM_E_MEMORY;
-    }
-    return BCAM_OK;
-}
-
 /* ---- edges ---- */
 
 static int photo_value(const bcam_net *net, const char *tensor)
@@ -105,8 +37,9 @@ static bcam_status make_edges(bcam_net *net, bcam_name_map *makers)
             if (!bcam_map_put(makers, node->outputs[o], i))
                 return BCAM_E_MEMORY;
     }
-    int value = photo_value(net, net->score);
-    bool fits = net->score_maker < 0 || add_edge(net, &capacity, (bcam_edge){net->score_maker, -1, value, net->score});
+    int value = photo_value(net, net->path.logits);
+    bool fits =
+        net->score_maker < 0 || add_edge(net, &capacity, (bcam_edge){net->score_maker, -1, value, net->path.logits});
     return fits ? BCAM_OK : BCAM_E_MEMORY;
 }
 
@@ -120,7 +53,7 @@ static bool note_modules(bcam_net *net, const bcam_edge *edge)
         char *module = bcam_pool_strndup(&net->plan.pool, path, length);
         if (!module)
             return false;
-        if (edge->reader >= 0 && is_inside(net->paths[edge->reader], module))
+        if (edge->reader >= 0 && bcam_is_inside(net->paths[edge->reader], module))
             return true;
         int known = bcam_map_get(&net->modules, module);
         if (!bcam_map_put(&net->modules, module, known == -1 || known == edge->value ? edge->value : BCAM_SEVERAL))
@@ -133,12 +66,14 @@ bcam_status bcam_names_prepare(bcam_net *net, bcam_error *err)
 {
     bcam_name_map makers = {0};
     net->paths = bcam_alloc((size_t)net->graph->node_count + 1, sizeof *net->paths);
-    bcam_status status = net->paths ? make_paths(net) : BCAM_E_MEMORY;
+    bcam_status status = net->paths ? bcam_paths_make(net) : BCAM_E_MEMORY;
     if (status == BCAM_OK)
         status = bcam_pictures_mark(net);
     if (status == BCAM_OK)
         status = make_edges(net, &makers);
     bcam_map_fini(&makers);
+    if (status == BCAM_OK)
+        status = bcam_paths_adopt(net);
     if (status == BCAM_OK)
         status = bcam_pictures_keep_named(net);
     for (size_t e = 0; status == BCAM_OK && e < net->edge_count; e++)
@@ -162,8 +97,8 @@ static int module_outputs(const bcam_net *net, const char *module, found *out, i
     int count = 0;
     for (size_t e = 0; e < net->edge_count; e++) {
         const bcam_edge *edge = &net->edges[e];
-        if (!is_inside(net->paths[edge->maker], module) ||
-            (edge->reader >= 0 && is_inside(net->paths[edge->reader], module)))
+        if (!bcam_is_inside(net->paths[edge->maker], module) ||
+            (edge->reader >= 0 && bcam_is_inside(net->paths[edge->reader], module)))
             continue;
         bool known = false;
         for (int i = 0; i < count && i < most; i++)
@@ -228,16 +163,19 @@ static bcam_status accept(const bcam_net *net, const char *name, found f, bcam_t
             err, BCAM_E_LAYER,
             "layer '%s' ('%s') has no rows and columns any more (rank %d); choose one before the head, see `batchcam inspect`",
             name, f.tensor, v->rank);
-    if (net->order[f.value] != BCAM_IN_ORDER)
-        return bcam_fail(err, BCAM_E_LAYER,
-                         "layer '%s' ('%s') is transposed: its axes are not (N,C,H,W); choose the one before it", name,
-                         f.tensor);
+    if (net->order[f.value] != BCAM_IN_ORDER && net->order[f.value] != BCAM_CHANNELS_LAST)
+        return bcam_fail(
+            err, BCAM_E_LAYER,
+            "layer '%s' ('%s') is transposed: its axes are neither (N,C,H,W) nor (N,H,W,C); choose the one before it",
+            name, f.tensor);
+    int64_t dim[3];
+    bcam_picture_dims(net, f.value, dim);
     snprintf(out->name, sizeof out->name, "%s", name);
     snprintf(out->tensor, sizeof out->tensor, "%s", f.tensor);
     out->value = f.value;
-    out->channels = (int)v->dim[1];
-    out->height = (int)v->dim[2];
-    out->width = (int)v->dim[3];
+    out->channels = (int)dim[0];
+    out->height = (int)dim[1];
+    out->width = (int)dim[2];
     if (f.maker >= 0)
         note_folding(net, f.maker, name, out);
     return BCAM_OK;
@@ -327,34 +265,64 @@ static bcam_status resolve(const bcam_net *net, const char *name, bcam_target *o
 
 /* ---- all of them, and the default ---- */
 
-/* All steps of the plan lead to the score. Values that already hold one map per class (SqueezeNet's last convolution) belong to the head. */
-static int default_value(const bcam_net *net)
+/* The shortest module whose only output the edge carries, else the tensor's own name. Returns whether there is such a module. */
+static bool module_of(const bcam_net *net, const bcam_edge *edge, char name[256])
 {
-    int best = -1, fallback = -1;
-    for (size_t s = 0; s < net->plan.step_count; s++) {
-        int y = net->plan.steps[s].out[0];
-        if (!net->spatial[y])
-            continue;
-        fallback = y;
-        if (net->plan.values[y].dim[1] != net->info.class_count)
-            best = y;
-    }
-    return best >= 0 ? best : fallback;
-}
-
-/* The shortest module whose only output is this value, else the tensor's own name. */
-static bcam_status name_value(const bcam_net *net, const bcam_edge *edge, bcam_target *out)
-{
-    char module[256], best[256];
-    snprintf(best, sizeof best, "%s", edge->tensor);
+    char module[256];
+    bool any = false;
+    snprintf(name, 256, "%s", edge->tensor);
     snprintf(module, sizeof module, "%s", net->paths[edge->maker]);
     while (*module) {
-        if (bcam_map_get(&net->modules, module) == edge->value)
-            snprintf(best, sizeof best, "%s", module);
+        if (bcam_map_get(&net->modules, module) == edge->value) {
+            snprintf(name, 256, "%s", module);
+            any = true;
+        }
         char *dot = strrchr(module, '.');
         *(dot ? dot : module) = '\0';
     }
-    return accept(net, best, (found){edge->maker, edge->value, edge->tensor}, out, NULL);
+    return any;
+}
+
+static bool is_module(const bcam_net *net, int value)
+{
+    char name[256];
+    for (size_t e = 0; e < net->edge_count; e++)
+        if (net->edges[e].value == value && module_of(net, &net->edges[e], name))
+            return true;
+    return false;
+}
+
+/* An activation that is a call outside all modules (DenseNet's last) has no name but its tensor's; what goes into it has the one that users know. */
+static int before_call(const bcam_net *net, const bcam_step *last)
+{
+    int x = last->in[0], y = last->out[0];
+    bool call = last->verb == BCAM_VERB_UNARY && x >= 0 && net->spatial[x] && !is_module(net, y) && is_module(net, x);
+    return call ? x : y;
+}
+
+/* All steps of the plan lead to the score. Values that already hold one map per score (SqueezeNet's last convolution) belong to the head. */
+static int default_value(const bcam_net *net)
+{
+    const bcam_step *best = NULL, *fallback = NULL;
+    for (size_t s = 0; s < net->plan.step_count; s++) {
+        const bcam_step *step = &net->plan.steps[s];
+        if (!net->spatial[step->out[0]])
+            continue;
+        int64_t dim[3];
+        bcam_picture_dims(net, step->out[0], dim);
+        fallback = step;
+        if (dim[0] != net->info.units)
+            best = step;
+    }
+    best = best ? best : fallback;
+    return best ? before_call(net, best) : -1;
+}
+
+static bcam_status name_value(const bcam_net *net, const bcam_edge *edge, bcam_target *out)
+{
+    char name[256];
+    module_of(net, edge, name);
+    return accept(net, name, (found){edge->maker, edge->value, edge->tensor}, out, NULL);
 }
 
 static int by_value(const void *a, const void *b)

@@ -1,59 +1,7 @@
-/* net.c - opening a network: which tensor is the score, which nodes it needs, for how many photos it can run. */
+/* net.c - opening a network: which nodes the score needs, for how many photos it can run. */
 #include <string.h>
 
 #include "net/net_private.h"
-
-/* ---- the score: the logits behind a final softmax or sigmoid ---- */
-
-static int maker_of(const bcam_graph *graph, const char *tensor)
-{
-    for (int i = graph->node_count - 1; i >= 0; i--)
-        for (int o = 0; o < graph->nodes[i].output_count; o++)
-            if (strcmp(graph->nodes[i].outputs[o], tensor) == 0)
-                return i;
-    return -1;
-}
-
-static const struct {
-    const char *op;
-    bcam_activation activation; /* AUTO: only moves or renames the scores */
-} behind_logits[] = {
-    {"Softmax", BCAM_ACTIVATION_SOFTMAX}, {"LogSoftmax", BCAM_ACTIVATION_SOFTMAX}, {"Sigmoid", BCAM_ACTIVATION_SIGMOID},
-    {"Flatten", BCAM_ACTIVATION_AUTO},    {"Reshape", BCAM_ACTIVATION_AUTO},       {"Squeeze", BCAM_ACTIVATION_AUTO},
-    {"Identity", BCAM_ACTIVATION_AUTO},   {"Cast", BCAM_ACTIVATION_AUTO},
-};
-
-/* What says which class wins stands behind the scores, too, and nobody needs it. */
-static const char *before_ids(const bcam_graph *graph, const char *tensor)
-{
-    int maker = maker_of(graph, tensor);
-    const bcam_node *node = maker < 0 ? NULL : &graph->nodes[maker];
-    bool ids = node && node->input_count > 0 && (strcmp(node->op, "ArgMax") == 0 || strcmp(node->op, "TopK") == 0);
-    return ids ? node->inputs[0] : tensor;
-}
-
-/* Walks up from the output. A softmax or sigmoid is passed, and so is what only reshapes between it and the output. */
-static const char *find_score(const bcam_graph *graph, const char *output, bcam_activation *activation)
-{
-    output = before_ids(graph, output);
-    const char *tensor = output;
-    *activation = BCAM_ACTIVATION_NONE;
-    for (int steps = 0; steps < 8; steps++) {
-        int maker = maker_of(graph, tensor);
-        const bcam_node *node = maker < 0 ? NULL : &graph->nodes[maker];
-        size_t row = 0;
-        while (node && row < BCAM_COUNT(behind_logits) && strcmp(behind_logits[row].op, node->op) != 0)
-            row++;
-        if (!node || row == BCAM_COUNT(behind_logits) || node->input_count < 1)
-            break;
-        tensor = node->inputs[0];
-        if (behind_logits[row].activation != BCAM_ACTIVATION_AUTO) {
-            *activation = behind_logits[row].activation;
-            return tensor;
-        }
-    }
-    return output;
-}
 
 /* ---- which nodes the score needs ---- */
 
@@ -76,10 +24,9 @@ static bcam_status mark_needed(const bcam_graph *graph, const char *score, bool 
 
 int bcam_net_unsupported(const bcam_graph *graph, bcam_unsupported_fn fn, void *data)
 {
-    bcam_activation activation;
     bool *needed = NULL;
     int found = 0;
-    const char *score = find_score(graph, graph->outputs[0].name, &activation);
+    const char *score = bcam_score_find(graph, bcam_net_output(graph)).logits;
     if (mark_needed(graph, score, &needed, NULL) == BCAM_OK)
         for (int i = 0; i < graph->node_count; i++)
             if (needed[i] && !bcam_op_find(&graph->nodes[i], graph->opset)) {
@@ -93,6 +40,21 @@ int bcam_net_unsupported(const bcam_graph *graph, bcam_unsupported_fn fn, void *
 
 /* ---- input ---- */
 
+/* The dimension of the height, before that of the width: 2 of (N,C,H,W), 1 of (N,H,W,C); 0 where it is neither. */
+static int rows_of(const bcam_onnx_value *input)
+{
+    bool nchw = input->dim[1] == 3 || input->dim[1] == 1, nhwc = input->dim[3] == 3 || input->dim[3] == 1;
+    return input->rank != 4 ? 0 : nchw ? 2 : nhwc ? 1 : 0;
+}
+
+bool bcam_net_size(bcam_graph *graph, int64_t **height, int64_t **width)
+{
+    int first = graph->input_count == 1 ? rows_of(&graph->inputs[0]) : 0;
+    *height = first ? &graph->inputs[0].dim[first] : NULL;
+    *width = first ? &graph->inputs[0].dim[first + 1] : NULL;
+    return first > 0;
+}
+
 static bcam_status check_input(const bcam_graph *graph, bcam_net_info *info, bcam_error *err)
 {
     enum { USUAL_SIZE = 224 };
@@ -104,18 +66,25 @@ static bcam_status check_input(const bcam_graph *graph, bcam_net_info *info, bca
         return bcam_fail(err, BCAM_E_MODEL,
                          "input '%s' of '%s' has %d dimensions; photos, (N,C,H,W) or (N,H,W,C), have four", input->name,
                          graph->path, input->rank);
-    bool nchw = input->dim[1] == 3 || input->dim[1] == 1, nhwc = !nchw && (input->dim[3] == 3 || input->dim[3] == 1);
-    if (!nchw && !nhwc)
+    int first = rows_of(input);
+    bool nhwc = first == 1;
+    if (!first)
         return bcam_fail(err, BCAM_E_MODEL,
                          "input '%s' of '%s' is (%lld,%lld,%lld,%lld): neither dimension 1 nor 3 is 3 or 1 channels",
                          input->name, graph->path, (long long)input->dim[0], (long long)input->dim[1],
                          (long long)input->dim[2], (long long)input->dim[3]);
-    int64_t h = input->dim[nhwc ? 1 : 2], w = input->dim[nhwc ? 2 : 3];
+    int64_t h = input->dim[first], w = input->dim[first + 1];
     h = h == BCAM_ONNX_FREE ? USUAL_SIZE : h;
     w = w == BCAM_ONNX_FREE ? USUAL_SIZE : w;
     if (h < 1 || w < 1 || h > 8192 || w > 8192)
-        return bcam_fail(err, BCAM_E_MODEL, "input '%s' of '%s' is %lld x %lld pixels large, which will not do",
+        return bcam_fail(err, BCAM_E_MODEL, "input '%s' of '%s' is %lld x %lld pixels large; 1 to 8192 will do",
                          input->name, graph->path, (long long)w, (long long)h);
+    if (input->dim[0] > 1 << 16) /* what is counted per photo must not overflow times this */
+        return bcam_fail(err, BCAM_E_MODEL, "input '%s' of '%s' is for %lld photos at once; export it for 1",
+                         input->name, graph->path, (long long)input->dim[0]);
+    if (input->type != BCAM_ONNX_UNDEFINED && !bcam_onnx_type_bytes(input->type))
+        return bcam_fail(err, BCAM_E_MODEL, "input '%s' of '%s' has elements (%s) that are no numbers", input->name,
+                         graph->path, bcam_onnx_type_name(input->type));
     info->input = input->name;
     info->nhwc = nhwc;
     info->channels = (int)input->dim[nhwc ? 3 : 1];
@@ -137,40 +106,6 @@ static bcam_status lower_at(bcam_net *net, int64_t batch, bool lift, bcam_error 
     net->lower.declared_batch = net->graph->inputs[0].dim[0];
     net->info.batch = batch;
     return bcam_lower_graph(&net->lower, net->needed, net->info.height, net->info.width, err);
-}
-
-/* The logits as (N,M), whatever shape the network gives them. */
-static bcam_status shape_logits(bcam_net *net, bcam_error *err)
-{
-    int score = bcam_map_get(&net->lower.map, net->score);
-    if (score < 0 || net->plan.values[score].role != BCAM_ROLE_WORK)
-        return bcam_fail(err, BCAM_E_MODEL, "output '%s' of '%s' does not depend on the photo", net->score,
-                         net->graph->path);
-    const bcam_value v = net->plan.values[score];
-    int64_t n = net->info.batch, dim[2] = {n, bcam_count(v.rank, v.dim) / n};
-    if (dim[1] < 2)
-        return bcam_fail(
-            err, BCAM_E_UNSUPPORTED,
-            "output '%s' of '%s' has one number per photo; a classifier has a score for each of at least two classes",
-            net->score, net->graph->path);
-    if (dim[1] > 1 << 20)
-        return bcam_fail(err, BCAM_E_MODEL,
-                         "output '%s' of '%s' has %lld numbers per photo; that is no list of classes", net->score,
-                         net->graph->path, (long long)dim[1]);
-    net->info.class_count = (int)dim[1];
-    net->info.logits_value = score;
-    if (v.rank == 2 && v.dim[0] == n)
-        return BCAM_OK;
-    net->info.logits_value = bcam_plan_value(&net->plan, net->score, BCAM_ROLE_WORK, BCAM_F32, 2, dim);
-    bcam_step *step = net->info.logits_value < 0
-                          ? NULL
-                          : bcam_plan_step(&net->plan, BCAM_VERB_COPY, BCAM_SEGMENT_FORWARD, net->score);
-    if (!step)
-        return bcam_fail(err, BCAM_E_MEMORY, "out of memory while reading '%s'", net->graph->path);
-    step->in[0] = score;
-    step->out[0] = net->info.logits_value;
-    step->u.copy.reshape = true;
-    return BCAM_OK;
 }
 
 /* Whether a constant holds the same numbers in both plans. Long ones do: no arithmetic on the number of photos makes them. */
@@ -264,7 +199,7 @@ static bcam_status lower_net(bcam_net *net, int64_t batch, bcam_error *err)
         return bcam_fail(err, BCAM_E_UNSUPPORTED,
                          "'%s' is fixed at %lld photos at once (%s); export it with a batch of 1 or a free one",
                          net->graph->path, (long long)net->info.batch, net->info.batch_note);
-    return shape_logits(net, err);
+    return bcam_score_shape(net, err);
 }
 
 bcam_status bcam_net_open(const bcam_graph *graph, int64_t batch, bcam_net **out, bcam_error *err)
@@ -276,16 +211,20 @@ bcam_status bcam_net_open(const bcam_graph *graph, int64_t batch, bcam_net **out
     net->graph = graph;
     bcam_status status = check_input(graph, &net->info, err);
     if (status == BCAM_OK) {
-        net->info.output = graph->outputs[0].name;
-        net->score = find_score(graph, net->info.output, &net->info.activation);
-        net->score_maker = maker_of(graph, net->score);
-        status = mark_needed(graph, net->score, &net->needed, err);
+        const bcam_onnx_value *output = bcam_net_output(graph);
+        net->path = bcam_score_find(graph, output);
+        net->score_maker = bcam_score_maker(graph, net->path.logits);
+        net->info.output = output->name;
+        net->info.logits = net->path.logits;
+        net->info.activation = net->path.activation;
+        status = mark_needed(graph, net->path.logits, &net->needed, err);
     }
     if (status == BCAM_OK)
         status = lower_net(net, batch, err);
+    if (status == BCAM_OK)
+        status = bcam_weights_check(graph, net->needed, err);
     if (status == BCAM_OK) {
         net->info.input_value = net->lower.input;
-        net->info.output = net->score;
         status = bcam_names_prepare(net, err);
     }
     if (status != BCAM_OK)

@@ -9,17 +9,28 @@
 typedef struct bcam_net bcam_net;
 
 typedef struct bcam_net_info {
-    const char *input, *output; /* tensor names; output: the logits */
+    const char *input, *output; /* tensor names */
+    const char *logits;         /* the tensor that holds them, maybe before the output's softmax */
     int64_t batch;              /* N; 1 where the batch could not be lifted */
     bool batch_lifted;          /* the file fixes the batch, and it was lifted */
     bool batch_fixed;           /* it could not be lifted */
     char batch_note[512];       /* why not */
     bool nhwc;                  /* the file's input is (N,H,W,C) */
     int channels, height, width;
-    int class_count;            /* M */
+    int units;                  /* numbers per photo that the file has */
+    int class_count;            /* M: as many, but 2 for one unit z, whose logits are -z and z */
     bcam_activation activation; /* what stood behind the logits: SOFTMAX, SIGMOID, or NONE */
     int input_value, logits_value;
 } bcam_net_info;
+
+/** The output that is explained: the one chosen, else the first that holds scores; one that holds ids of classes (ArgMax, TopK) is taken only where
+ *  no other does. */
+const bcam_onnx_value *bcam_net_output(const bcam_graph *graph);
+/** Chooses it by name (NULL: as above). E_ARGUMENT lists what there is. */
+bcam_status bcam_net_choose_output(bcam_graph *graph, const char *name, bcam_error *err);
+
+/** Where the graph has the height and width of its photos; false where it takes none. BCAM_ONNX_FREE may be set to what one likes. */
+bool bcam_net_size(bcam_graph *graph, int64_t **height, int64_t **width);
 
 /** Lowers a graph for `batch` photos. The graph must outlive the net. A free height or width becomes 224.
  *  Errors: E_MODEL (no photo input, no scores), E_UNSUPPORTED naming the first node that is not supported. */
@@ -42,6 +53,9 @@ typedef struct bcam_target {
 
 /** The target layer of a name, or the default one (NULL), in the order of docs/layers.md. E_LAYER names what is near, or what is ambiguous. */
 bcam_status bcam_net_target(const bcam_net *net, const char *name, bcam_target *out, bcam_error *err);
+/** Makes a target (N,C,h,w) where the file has it as (N,h,w,C): its value becomes a turned copy, which everything behind it reads, turned back.
+ *  Before the passes below. */
+bcam_status bcam_net_turn_target(bcam_net *net, bcam_target *target, bcam_error *err);
 /** Every place where maps can be taken, in the network's order, each under its shortest name. `type`: the operator that makes it.
  *  *out is allocated (bcam_free). */
 typedef struct bcam_candidate {
@@ -56,10 +70,10 @@ bcam_status bcam_net_candidates(const bcam_net *net, bcam_candidate **out, size_
 /** Folds per-channel scales and shifts into the convolution or product before them, except where that one's output is a target. */
 bcam_status bcam_plan_fold(bcam_plan *plan, const int *targets, int count, bcam_error *err);
 
-/** Appends backward steps from `seed` (K*N,M), the gradient of the logits, to every target and no further. gradients[i] receives the value of
- *  target i's gradient, constant[i] whether no step on its way reads an activation. `batched`: dimension 0 is the batch everywhere, so that steps
- *  that read no activation run once for all k. E_LAYER where a target has no way to the score. */
-bcam_status bcam_plan_differentiate(bcam_plan *plan, int logits, int seed, const int *targets, int count, bool batched,
+/** Appends backward steps from `seed` (K*N,M), the gradient of the scores (logits or what is made of them), to every target and no further.
+ *  gradients[i] receives the value of target i's gradient, constant[i] whether no step on its way reads an activation. `batched`: dimension 0 is
+ *  the batch everywhere, so that steps that read no activation run once for all k. E_LAYER where a target has no way to the score. */
+bcam_status bcam_plan_differentiate(bcam_plan *plan, int scores, int seed, const int *targets, int count, bool batched,
                                     int *gradients, bool *constant, bcam_error *err);
 
 /** Merges additions and activations into the steps before them where nobody else reads what lies between. */

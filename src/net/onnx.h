@@ -1,4 +1,4 @@
-/* onnx.h - an ONNX file as a graph of nodes, straight from a read-only mapping: weights are pointed at, never copied. */
+/* onnx.h - an ONNX file as a graph of nodes, straight from the bytes of its file: weights are pointed at, never copied. */
 #ifndef BCAM_NET_ONNX_H
 #define BCAM_NET_ONNX_H
 
@@ -101,22 +101,23 @@ typedef struct bcam_graph {
     int input_count;
     bcam_onnx_value *outputs;
     int output_count;
-    bcam_pair *metadata; /* the model's metadata_props */
+    const bcam_onnx_value *explained; /* the output that was asked for (bcam_net_choose_output), else NULL */
+    bcam_pair *metadata;              /* the model's metadata_props */
     int metadata_count;
     int opset, ir_version;
     const char *producer; /* "pytorch 2.15.0" */
     const char *path;
     int64_t file_bytes;
     int64_t parameters;  /* elements of floating-point initializers */
-    const uint8_t *file; /* the mapping, for its hash */
+    const uint8_t *file; /* the whole of it, for its hash */
     bcam_pool pool;
-    struct bcam_mapping *mappings; /* the file and external data files */
+    struct bcam_held_file *files; /* the model and its external data files, read into memory */
 } bcam_graph;
 
 /* ---- onnx_open.c: a file becomes a graph ---- */
 
-/** Maps and reads a model. Errors: E_IO (missing, not a file), E_MODEL (damaged, or not ONNX: with what and where), E_UNSUPPORTED (operator set outside
- *  1 … 28, other domain sets are noted per node), E_MEMORY. Memory beside the mapping is bounded by a small multiple of the number of bytes that
+/** Reads a model. Errors: E_IO (missing, not a file), E_MODEL (damaged, or not ONNX: with what and where), E_UNSUPPORTED (operator set outside
+ *  1 … 28, other domain sets are noted per node), E_MEMORY. Memory beside the file's own bytes is bounded by a small multiple of the number of bytes that
  *  describe nodes; nested graphs are skipped, not followed; at most 100 levels of messages are looked into. Checked: every node's inputs are made
  *  before it or are inputs or initializers (a dangling one is named), no name is made twice, no cycle, initializers' sizes fit their dimensions. */
 bcam_status bcam_onnx_open(const char *path, bcam_graph **out, bcam_error *err);

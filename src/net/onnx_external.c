@@ -1,37 +1,37 @@
-/* onnx_external.c - the model's own mapping, and tensors kept in other files of its folder. */
+/* onnx_external.c - the model's own bytes, and tensors kept in other files of its folder. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "net/onnx_parts.h"
 
-/* ---- mapping ---- */
+/* ---- reading ---- */
 
-static struct bcam_mapping *find_mapping(const bcam_graph *graph, const struct stat *info)
+static struct bcam_held_file *find_held(const bcam_graph *graph, const struct stat *info)
 {
-    struct bcam_mapping *at = graph->mappings;
+    struct bcam_held_file *at = graph->files;
     while (at && (at->device != (uint64_t)info->st_dev || at->inode != (uint64_t)info->st_ino)) {
         at = at->next;
     }
     return at;
 }
 
-static bcam_status check_file(const bcam_reader *reader, int file, const char *name, bool single_link,
-                              struct stat *info)
+static bcam_status check_kind(const bcam_reader *reader, int file, const char *name, struct stat *info)
 {
     const char *shown = name ? name : reader->graph->path;
     if (fstat(file, info) != 0) {
         return bcam_fail(reader->err, BCAM_E_IO, "cannot look at %s: %s", shown, strerror(errno));
     }
+    const char *kind = S_ISDIR(info->st_mode) ? "a folder" : "a device or pipe";
     if (!S_ISREG(info->st_mode)) {
-        return bcam_fail(reader->err, BCAM_E_IO, "%s is %s, not a file", shown,
-                         S_ISDIR(info->st_mode) ? "a folder" : "a device or pipe");
+        return name ? bcam_read_fail(reader, BCAM_E_IO, "its external data file '%.200s' is %s", shown, kind)
+                    : bcam_fail(reader->err, BCAM_E_IO, "%s is %s, not a model; the ONNX file is to be named first",
+                                shown, kind);
     }
-    if (single_link && info->st_nlink != 1) {
+    if (name && info->st_nlink != 1) {
         return bcam_read_fail(reader, BCAM_E_MODEL,
                               "its external data file '%.200s' is a hard link that other folders may share; put a copy "
                               "beside the model",
@@ -40,50 +40,80 @@ static bcam_status check_file(const bcam_reader *reader, int file, const char *n
     return BCAM_OK;
 }
 
-bcam_status bcam_read_map(bcam_reader *reader, int file, const char *name, bool single_link, struct bcam_mapping **out)
+/* A file may claim any size without taking room on the disk. */
+static bcam_status check_size(const bcam_reader *reader, const char *name, const struct stat *info)
+{
+    if (!name && info->st_size > INT32_MAX) {
+        return bcam_read_fail(reader, BCAM_E_MODEL,
+                              "it has %lld bytes, and no ONNX file can have more than 2^31; "
+                              "larger models keep their weights as external data",
+                              (long long)info->st_size);
+    }
+    if ((uint64_t)info->st_size > bcam_memory_of_machine()) {
+        return bcam_read_fail(reader, BCAM_E_MEMORY, "%s%.200s has %lld bytes, more than this machine has memory",
+                              name ? "its external data file " : "it", name ? name : "", (long long)info->st_size);
+    }
+    return BCAM_OK;
+}
+
+static bcam_status read_bytes(const bcam_reader *reader, int file, const struct bcam_held_file *held)
+{
+    const char *shown = held->name ? held->name : reader->graph->path;
+    size_t done = 0;
+    while (done < held->bytes) {
+        ssize_t got = read(file, held->data + done, held->bytes - done);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return bcam_fail(reader->err, BCAM_E_IO, "cannot read %s: %s", shown, strerror(errno));
+        }
+        if (got == 0) {
+            return bcam_fail(reader->err, BCAM_E_IO, "%s became shorter while it was read; wait until it is written",
+                             shown);
+        }
+        done += (size_t)got;
+    }
+    return BCAM_OK;
+}
+
+bcam_status bcam_read_file(bcam_reader *reader, int file, const char *name, struct bcam_held_file **out)
 {
     bcam_graph *graph = reader->graph;
+    struct bcam_held_file *held = NULL;
     struct stat info;
-    bcam_status status = check_file(reader, file, name, single_link, &info);
-    if (status) {
+    bcam_status status = check_kind(reader, file, name, &info);
+    held = status ? NULL : find_held(graph, &info);
+    if (status || held) {
         goto out;
     }
-    struct bcam_mapping *mapping = find_mapping(graph, &info);
-    if (mapping) {
-        *out = mapping;
+    status = check_size(reader, name, &info);
+    held = status ? NULL : bcam_read_alloc(reader, 1, sizeof *held);
+    if (!held) {
+        status = status ? status : BCAM_E_MEMORY;
         goto out;
     }
-    mapping = bcam_read_alloc(reader, 1, sizeof *mapping);
-    if (!mapping) {
-        status = BCAM_E_MEMORY;
+    *held = (struct bcam_held_file){
+        .next = graph->files, .name = name, .bytes = (size_t)info.st_size, .device = info.st_dev, .inode = info.st_ino};
+    held->data = bcam_alloc_aligned(held->bytes);
+    if (!held->data) {
+        status = bcam_fail_memory(reader->err, held->bytes, name ? name : graph->path);
         goto out;
     }
-    *mapping =
-        (struct bcam_mapping){.name = name, .bytes = (size_t)info.st_size, .device = info.st_dev, .inode = info.st_ino};
-    if (mapping->bytes) {
-        void *data = mmap(NULL, mapping->bytes, PROT_READ, MAP_PRIVATE, file, 0);
-        if (data == MAP_FAILED) {
-            status = bcam_fail(reader->err, BCAM_E_IO, "cannot map %s: %s", name ? name : graph->path, strerror(errno));
-            goto out;
-        }
-        mapping->data = data;
-    }
-    mapping->next = graph->mappings;
-    graph->mappings = mapping;
-    *out = mapping;
+    graph->files = held;
+    status = read_bytes(reader, file, held);
 out:
     close(file);
+    *out = held;
     return status;
 }
 
-void bcam_read_unmap(bcam_graph *graph)
+void bcam_read_release(bcam_graph *graph)
 {
-    for (struct bcam_mapping *at = graph->mappings; at; at = at->next) {
-        if (at->data) {
-            munmap((void *)(uintptr_t)at->data, at->bytes);
-        }
+    for (struct bcam_held_file *at = graph->files; at; at = at->next) {
+        bcam_free(at->data);
     }
-    graph->mappings = NULL;
+    graph->files = NULL;
 }
 
 /* ---- finding the file ---- */
@@ -145,7 +175,8 @@ static bcam_status open_folder(bcam_reader *reader)
     return status;
 }
 
-static bcam_status map_location(bcam_reader *reader, const char *location, const char *label, struct bcam_mapping **out)
+static bcam_status read_location(bcam_reader *reader, const char *location, const char *label,
+                                 struct bcam_held_file **out)
 {
     if (!location[0] || location[0] == '/' || has_parent_step(location)) {
         return bcam_read_fail(
@@ -153,7 +184,7 @@ static bcam_status map_location(bcam_reader *reader, const char *location, const
             "%s lies in '%.200s', which is not below the model's folder; external data is read only from there", label,
             location);
     }
-    for (*out = reader->graph->mappings; *out; *out = (*out)->next) {
+    for (*out = reader->graph->files; *out; *out = (*out)->next) {
         if ((*out)->name && strcmp((*out)->name, location) == 0) {
             return BCAM_OK;
         }
@@ -173,7 +204,7 @@ static bcam_status map_location(bcam_reader *reader, const char *location, const
         return bcam_read_fail(reader, BCAM_E_IO, "%s lies in '%.200s' beside the model, which cannot be opened: %s",
                               label, location, strerror(errno));
     }
-    return bcam_read_map(reader, file, location, true, out);
+    return bcam_read_file(reader, file, location, out);
 }
 
 /* ---- the tensor's place in it ---- */
@@ -226,7 +257,7 @@ static bcam_status read_place(bcam_reader *reader, bcam_wire wire, const char *l
 bcam_status bcam_read_external(bcam_reader *reader, bcam_wire tensor_wire, const char *label, bcam_onnx_tensor *tensor)
 {
     place at = {.location = {"", ""}};
-    struct bcam_mapping *mapping = NULL;
+    struct bcam_held_file *held = NULL;
     bcam_status status = read_place(reader, tensor_wire, label, &at);
     if (status) {
         return status;
@@ -235,14 +266,14 @@ bcam_status bcam_read_external(bcam_reader *reader, bcam_wire tensor_wire, const
         return bcam_read_fail(reader, BCAM_E_MODEL, "%s has %llu bytes of external data, and its dimensions take %zu",
                               label, (unsigned long long)at.length, tensor->bytes);
     }
-    status = map_location(reader, at.location.value, label, &mapping);
+    status = read_location(reader, at.location.value, label, &held);
     if (status || tensor->bytes == 0) {
         return status;
     }
-    if (at.offset > mapping->bytes || tensor->bytes > mapping->bytes - at.offset) {
+    if (at.offset > held->bytes || tensor->bytes > held->bytes - at.offset) {
         return bcam_read_fail(reader, BCAM_E_MODEL, "%s takes %zu bytes from byte %llu on in '%.200s', which has %zu",
-                              label, tensor->bytes, (unsigned long long)at.offset, at.location.value, mapping->bytes);
+                              label, tensor->bytes, (unsigned long long)at.offset, at.location.value, held->bytes);
     }
-    tensor->data = mapping->data + at.offset;
+    tensor->data = held->data + at.offset;
     return BCAM_OK;
 }

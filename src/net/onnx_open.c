@@ -77,6 +77,10 @@ static bcam_status find_model_fields(const bcam_reader *reader, bcam_wire wire, 
             break;
         }
     }
+    if (!status && wire.cut_off) {
+        return bcam_read_fail(reader, BCAM_E_MODEL, "its %lld bytes end before the model does, so it is cut off",
+                              (long long)reader->graph->file_bytes);
+    }
     return status ? status : bcam_read_end(reader, &wire, "the model");
 }
 
@@ -176,6 +180,8 @@ static const other_kind other_kinds[] = {
      "looks like a safetensors file, which holds weights without a network; export the model with torch.onnx.export"},
     {0, 12, "version http", "is a pointer of Git LFS, not the model itself; fetch it with git lfs pull"},
     {0, 1, "<", "looks like a web page; the download brought something else"},
+    {0, 3, "\xff\xd8\xff", "is a photo (JPEG); the model is to be named first"},
+    {0, 4, "\x89PNG", "is a photo (PNG); the model is to be named first"},
 };
 
 /** What a file that cannot be read as ONNX looks like, or NULL. Asked only after reading failed: short magic numbers
@@ -235,7 +241,7 @@ static bcam_status finish(bcam_reader *reader, bcam_status status, bcam_graph **
 bcam_status bcam_onnx_open(const char *path, bcam_graph **out, bcam_error *err)
 {
     bcam_reader reader = {.folder = -1, .err = err};
-    struct bcam_mapping *mapping = NULL;
+    struct bcam_held_file *held = NULL;
     *out = NULL;
     bcam_status status = start(path, &reader);
     if (status) {
@@ -246,8 +252,8 @@ bcam_status bcam_onnx_open(const char *path, bcam_graph **out, bcam_error *err)
         status = bcam_fail(err, BCAM_E_IO, "cannot open the model %s: %s", path, strerror(errno));
         goto out;
     }
-    status = bcam_read_map(&reader, file, NULL, false, &mapping);
-    status = status ? status : parse(&reader, mapping->data, mapping->bytes);
+    status = bcam_read_file(&reader, file, NULL, &held);
+    status = status ? status : parse(&reader, held->data, held->bytes);
 out:
     return finish(&reader, status, out);
 }
@@ -266,7 +272,7 @@ void bcam_onnx_close(bcam_graph **graph)
     if (!*graph) {
         return;
     }
-    bcam_read_unmap(*graph);
+    bcam_read_release(*graph);
     bcam_pool_fini(&(*graph)->pool);
     bcam_free(*graph);
     *graph = NULL;

@@ -51,22 +51,23 @@ static const maker *find_maker(const order *o, const char *name)
     return NULL;
 }
 
-static void describe_maker(const order *o, const maker *m, char out[BCAM_LABEL])
+static void describe_maker(const order *o, const maker *m, char out[BCAM_LABEL + 3])
 {
     if (m->kind == MADE_BY_NODE) {
-        bcam_node_label(o->graph, &o->graph->nodes[m->index], out);
+        memcpy(out, "by ", 3);
+        bcam_node_label(o->graph, &o->graph->nodes[m->index], out + 3);
     } else {
-        snprintf(out, BCAM_LABEL, "%s", m->kind == MADE_BY_INPUT ? "an input of the graph" : "an initializer");
+        snprintf(out, BCAM_LABEL, "%s", m->kind == MADE_BY_INPUT ? "as an input of the graph" : "as an initializer");
     }
 }
 
 static bcam_status made_twice(const order *o, const maker *a, const maker *b)
 {
-    char first[BCAM_LABEL], second[BCAM_LABEL];
+    char first[BCAM_LABEL + 3], second[BCAM_LABEL + 3];
     describe_maker(o, a, first);
     describe_maker(o, b, second);
-    return bcam_read_fail(o->reader, BCAM_E_MODEL, "tensor '%.200s' is made twice, as or by %.160s and %.160s", a->name,
-                          first, second);
+    return bcam_read_fail(o->reader, BCAM_E_MODEL, "tensor '%.200s' is made twice, %.160s and %.160s", a->name, first,
+                          second);
 }
 
 static void add_maker(order *o, const char *name, int kind, int index)

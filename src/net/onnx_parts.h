@@ -28,18 +28,19 @@ bcam_status bcam_read_tensor(bcam_reader *reader, const bcam_field *field, const
 
 /* ---- onnx_external.c ---- */
 
-struct bcam_mapping {
-    struct bcam_mapping *next;
+struct bcam_held_file {
+    struct bcam_held_file *next;
     const char *name; /* the location an external data file was first asked for by; NULL: the model itself */
-    const uint8_t *data;
+    uint8_t *data;
     size_t bytes;
     uint64_t device, inode;
 };
 
 /** Finds the bytes of a tensor (whose `bytes` are set) in another file of the model's folder. */
 bcam_status bcam_read_external(bcam_reader *reader, bcam_wire tensor_wire, const char *label, bcam_onnx_tensor *tensor);
-/** Maps a regular file read-only and keeps it for the graph's life. Takes the descriptor: closes it in every case. */
-bcam_status bcam_read_map(bcam_reader *reader, int file, const char *name, bool single_link, struct bcam_mapping **out);
-void bcam_read_unmap(bcam_graph *graph);
+/** Reads a whole regular file and holds it for the graph's life. A mapping would be less work, but a file that another program cuts short or
+ *  writes to would then end the process, or change under a reader that has already checked it. Takes the descriptor: closes it in every case. */
+bcam_status bcam_read_file(bcam_reader *reader, int file, const char *name, struct bcam_held_file **out);
+void bcam_read_release(bcam_graph *graph);
 
 #endif

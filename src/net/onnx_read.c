@@ -14,7 +14,8 @@ bcam_status bcam_read_fail(const bcam_reader *reader, bcam_status code, const ch
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return bcam_fail(reader->err, code, "%.120s: %s", bcam_path_base(reader->graph->path), text);
+    const char *then = code == BCAM_E_MODEL && !strchr(text, ';') ? "; fetch or export the file again" : "";
+    return bcam_fail(reader->err, code, "%.120s: %s%s", bcam_path_base(reader->graph->path), text, then);
 }
 
 bcam_status bcam_read_end(const bcam_reader *reader, const bcam_wire *wire, const char *what)
@@ -22,7 +23,7 @@ bcam_status bcam_read_end(const bcam_reader *reader, const bcam_wire *wire, cons
     if (!wire->problem) {
         return BCAM_OK;
     }
-    return bcam_read_fail(reader, BCAM_E_MODEL, "damaged at byte %zu, in %s: %s; fetch or export the file again",
+    return bcam_read_fail(reader, BCAM_E_MODEL, "damaged at byte %zu, in %s: %s",
                           (size_t)(wire->at - reader->graph->file), what, wire->problem);
 }
 

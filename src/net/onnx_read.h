@@ -18,7 +18,7 @@ enum {
     BCAM_LABEL = 320
 };
 
-/** bcam_fail with the model's file name in front. */
+/** bcam_fail with the model's file name in front and, where a damaged file's sentence gives no advice of its own behind a semicolon, the usual. */
 bcam_status bcam_read_fail(const bcam_reader *reader, bcam_status code, const char *format, ...) BCAM_PRINTF(3, 4);
 /** OK where the message was read to its end, else what is wrong with it and at which byte of the file. */
 bcam_status bcam_read_end(const bcam_reader *reader, const bcam_wire *wire, const char *what);

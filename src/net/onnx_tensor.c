@@ -140,7 +140,8 @@ static bcam_status find_tensor_fields(const bcam_reader *reader, bcam_wire wire,
 static bcam_status read_dims(const bcam_reader *reader, bcam_wire wire, const char *label, bcam_onnx_tensor *tensor)
 {
     uint64_t value;
-    size_t bytes = bcam_onnx_type_bytes(tensor->type);
+    size_t unit = bcam_onnx_type_bytes(tensor->type), bytes = unit ? unit : 1;
+    bool empty = unit == 0; /* with a 0 among them, too; the others must not overflow all the same */
     bcam_scalars dims = bcam_scalars_open(wire, 1, BCAM_WIRE_VARINT);
     while (bcam_scalars_next(&dims, &value)) {
         if (tensor->rank == BCAM_ONNX_MAX_RANK) {
@@ -151,10 +152,12 @@ static bcam_status read_dims(const bcam_reader *reader, bcam_wire wire, const ch
             return bcam_read_fail(reader, BCAM_E_MODEL, "%s has a dimension of %lld", label, (long long)value);
         }
         tensor->dim[tensor->rank++] = (int64_t)value;
-        if (!bcam_mul_size(bytes, (size_t)value, &bytes) || bytes > PTRDIFF_MAX) {
+        empty |= value == 0;
+        if (!bcam_mul_size(bytes, value ? (size_t)value : 1, &bytes) || bytes > PTRDIFF_MAX) {
             return bcam_read_fail(reader, BCAM_E_MODEL, "%s has dimensions whose product is too large", label);
         }
     }
+    bytes = empty ? 0 : bytes;
     size_t bits = bcam_onnx_type_bits(tensor->type), per_byte = bits ? 8 / bits : 1; /* several elements in a byte */
     tensor->bytes = bytes / per_byte + (bytes % per_byte != 0);
     return bcam_read_end(reader, &dims.message, label);

@@ -3,6 +3,19 @@
 
 #include "net/build.h"
 
+static void refuse_integers(bcam_build *b, int x, int input)
+{
+    if (b->status == BCAM_OK && x >= 0 && bcam_is_const(b->lo, x) && bcam_val(b->lo, x)->dtype != BCAM_F32)
+        b->status = bcam_op_fail(b->node, b->err, "input %d holds integers, and the others real numbers", input);
+}
+
+static int real_operand(bcam_build *b, int input)
+{
+    int x = bcam_build_operand(b, input);
+    refuse_integers(b, x, input);
+    return x;
+}
+
 /* A constant times a number; for alpha and beta of Gemm, which are 1 in practice. */
 static int scaled(bcam_build *b, int x, double factor)
 {
@@ -77,7 +90,8 @@ static bcam_status emit_gemm(bcam_build *b, int x, int w, int bias)
 bcam_status bcam_op_gemm(bcam_lower *lo, const bcam_node *node, bcam_error *err)
 {
     bcam_build b = bcam_build_begin(lo, node, err);
-    int x = bcam_build_operand(&b, 0), w = bcam_build_operand(&b, 1), bias = bcam_in(lo, node, 2);
+    int x = real_operand(&b, 0), w = real_operand(&b, 1), bias = bcam_in(lo, node, 2);
+    refuse_integers(&b, bias, 2);
     if (b.status == BCAM_OK && (bcam_val(lo, x)->rank != 2 || bcam_val(lo, w)->rank != 2))
         return bcam_op_fail(node, err, "it multiplies matrices, not rank %d by rank %d", bcam_val(lo, x)->rank,
                             bcam_val(lo, w)->rank);
@@ -122,8 +136,11 @@ bcam_status bcam_op_matmul(bcam_lower *lo, const bcam_node *node, bcam_error *er
 {
     bool row = false, column = false;
     bcam_build b = bcam_build_begin(lo, node, err);
-    int x = as_matrix(&b, bcam_build_operand(&b, 0), 0, &row);
-    int y = bcam_build_matmul(&b, x, as_matrix(&b, bcam_build_operand(&b, 1), 1, &column));
+    int x = as_matrix(&b, real_operand(&b, 0), 0, &row);
+    int y = bcam_build_matmul(&b, x, as_matrix(&b, real_operand(&b, 1), 1, &column));
+    if (b.status == BCAM_OK && !row && !column && !bcam_is_const(lo, x) &&
+        bcam_val(lo, x)->rank == bcam_val(lo, y)->rank)
+        bcam_mark_like(lo, y, x); /* ConvNeXt's channels come last in between */
     if (b.status != BCAM_OK || (!row && !column))
         return bcam_build_end(&b, y);
     const bcam_value v = *bcam_val(lo, y);

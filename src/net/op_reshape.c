@@ -23,22 +23,51 @@ static bcam_status resolve_reshape(bcam_lower *lo, const bcam_node *node, const 
             dim[a] = x->dim[a];
         if (dim[a] == -1 && free_axis < 0)
             free_axis = a;
-        else if (dim[a] < 1 || __builtin_mul_overflow(known, dim[a], &known))
+        else if (dim[a] < 1)
             return bcam_op_fail(node, err, "its shape has a dimension of %lld", (long long)dim[a]);
+        else if (__builtin_mul_overflow(known, dim[a], &known))
+            return bcam_op_fail(node, err, "%lld elements do not fit its shape", (long long)total);
     }
+    bool fits = true;
     if (lo->lift && batched && rank > 0 && free_axis != 0 && dim[0] == lo->declared_batch) {
-        known = known / dim[0] * x->dim[0];
+        fits = !__builtin_mul_overflow(known / dim[0], x->dim[0], &known);
         dim[0] = x->dim[0];
     }
+    if (!fits || (free_axis >= 0 ? total % known : total != known))
+        return bcam_op_fail(node, err, "%lld elements do not fit its shape", (long long)total);
     if (free_axis >= 0)
         dim[free_axis] = total / known;
-    if (bcam_count(rank, dim) != total)
-        return bcam_op_fail(node, err, "%lld elements do not fit its shape", (long long)total);
     return BCAM_OK;
+}
+
+static bool only_gathered(const bcam_graph *graph, const char *tensor)
+{
+    bool any = false;
+    for (int o = 0; o < graph->output_count; o++)
+        if (strcmp(graph->outputs[o].name, tensor) == 0)
+            return false;
+    for (int i = 0; i < graph->node_count; i++)
+        for (int k = 0; k < graph->nodes[i].input_count; k++)
+            if (strcmp(graph->nodes[i].inputs[k], tensor) == 0) {
+                if (k > 0 || strcmp(graph->nodes[i].op, "Gather") != 0)
+                    return false;
+                any = true;
+            }
+    return any;
+}
+
+/* PyTorch's as_strided (which ends ConvNeXt's pooling): everything in one row, and each element taken from there. In between the batch is joined to
+ * the rest; Gather, which alone may read it, sees to it that nothing changes places. */
+static bool joins_batch(const bcam_lower *lo, const bcam_node *node, int x, int rank, const int64_t *dim)
+{
+    const bcam_value *v = bcam_val(lo, x);
+    return lo->lift && rank == 1 && v->rank > 1 && dim[0] != v->dim[0] && bcam_is_batched(lo, x) &&
+           only_gathered(lo->graph, node->outputs[0]);
 }
 
 bcam_status bcam_op_reshape(bcam_lower *lo, const bcam_node *node, bcam_error *err)
 {
+    bcam_step *step;
     int x, rank;
     int64_t dim[BCAM_MAX_RANK];
     bcam_status status = bcam_in_tensor(lo, node, 0, &x, err);
@@ -48,7 +77,14 @@ bcam_status bcam_op_reshape(bcam_lower *lo, const bcam_node *node, bcam_error *e
         return bcam_op_fail(node, err, "its shape is missing");
     if (status == BCAM_OK)
         status = resolve_reshape(lo, node, bcam_val(lo, x), bcam_is_batched(lo, x), dim, rank, err);
-    return status != BCAM_OK ? status : bcam_emit_reshape(lo, node, x, rank, dim, err);
+    if (status != BCAM_OK || !joins_batch(lo, node, x, rank, dim))
+        return status != BCAM_OK ? status : bcam_emit_reshape(lo, node, x, rank, dim, err);
+    status = bcam_emit(lo, node, BCAM_VERB_COPY, 1, dim, true, &step, err);
+    if (status == BCAM_OK) {
+        step->in[0] = x;
+        step->u.copy.reshape = true;
+    }
+    return status;
 }
 
 bcam_status bcam_op_flatten(bcam_lower *lo, const bcam_node *node, bcam_error *err)

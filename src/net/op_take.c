@@ -64,9 +64,26 @@ bcam_status bcam_op_split(bcam_lower *lo, const bcam_node *node, bcam_error *err
 
 /* ---- Gather ---- */
 
+/* All elements of a row in which the batch is joined to the rest, in order: the photos are apart again. A list for the file's batch of one stands for
+ * every photo's. Whether that is what is asked for; then dim[0] is the batch. */
+static bool parts_batch(const bcam_lower *lo, int x, const bcam_value *of, const int64_t *index, int64_t count,
+                        int64_t *dim)
+{
+    const bcam_value *v = bcam_val(lo, x);
+    int64_t batch = lo->plan->batch;
+    bool whole = of->rank > 0 && of->dim[0] == batch && count == v->dim[0];
+    bool one = of->rank > 0 && of->dim[0] == 1 && lo->declared_batch == 1 && count * batch == v->dim[0];
+    bool ordered = lo->lift && v->rank == 1 && bcam_is_batched(lo, x) && (whole || one);
+    for (int64_t i = 0; ordered && i < count; i++)
+        ordered = index[i] == i;
+    memcpy(dim, of->dim, sizeof of->dim);
+    dim[0] = batch;
+    return ordered;
+}
+
 bcam_status bcam_op_gather(bcam_lower *lo, const bcam_node *node, bcam_error *err)
 {
-    enum { MOST = 65536 };
+    enum { MOST = 65536, MOST_IN_ORDER = 1 << 24 };
     bcam_build b = bcam_build_begin(lo, node, err);
     int x = bcam_build_tensor(&b, 0), indices = bcam_build_const(&b, 1), axis = 0, count;
     if (b.status == BCAM_OK)
@@ -74,12 +91,21 @@ bcam_status bcam_op_gather(bcam_lower *lo, const bcam_node *node, bcam_error *er
     if (b.status != BCAM_OK)
         return b.status;
     const bcam_value v = *bcam_val(lo, x), of = *bcam_val(lo, indices);
-    int64_t *index = bcam_alloc(MOST, sizeof *index), dim[2 * BCAM_MAX_RANK];
-    b.status = index ? bcam_ints(lo, node, indices, index, MOST, &count, err) : bcam_op_memory(node, err);
+    int64_t elements = bcam_count(of.rank, of.dim), dim[2 * BCAM_MAX_RANK];
+    if (elements > MOST_IN_ORDER)
+        return bcam_op_fail(node, err, "it takes %lld elements", (long long)elements);
+    int64_t *index = bcam_alloc((size_t)elements + 1, sizeof *index);
+    b.status = index ? bcam_ints(lo, node, indices, index, (int)elements, &count, err) : bcam_op_memory(node, err);
     for (int i = 0; b.status == BCAM_OK && i < count; i++)
         index[i] += index[i] < 0 ? v.dim[axis] : 0;
     if (b.status == BCAM_OK && count < 1)
         b.status = bcam_op_fail(node, err, "it takes nothing");
+    if (b.status == BCAM_OK && parts_batch(lo, x, &of, index, count, dim)) {
+        bcam_free(index);
+        return bcam_build_end(&b, bcam_build_reshape(&b, x, of.rank, dim, true));
+    }
+    if (b.status == BCAM_OK && count > MOST)
+        b.status = bcam_op_fail(node, err, "it takes %d elements, at most %d make sense here", count, MOST);
     int y = b.status == BCAM_OK ? bcam_build_take(&b, x, axis, index, count) : -1;
     bcam_free(index);
     memcpy(dim, v.dim, sizeof(int64_t) * (size_t)axis);

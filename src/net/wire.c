@@ -13,13 +13,19 @@ static bool stop(bcam_wire *wire, const uint8_t *at, const char *problem)
     return false;
 }
 
+static bool stop_early(bcam_wire *wire, const uint8_t *at, const char *problem)
+{
+    wire->cut_off = true;
+    return stop(wire, at, problem);
+}
+
 static bool read_varint(bcam_wire *wire, uint64_t *value)
 {
     const uint8_t *start = wire->at;
     uint64_t sum = 0;
     for (int shift = 0; shift < 70; shift += 7) {
         if (wire->at == wire->end) {
-            return stop(wire, start, "it ends inside a number");
+            return stop_early(wire, start, "it ends inside a number");
         }
         uint8_t byte = *wire->at++;
         if (shift == 63 && byte > 1) {
@@ -37,7 +43,7 @@ static bool read_varint(bcam_wire *wire, uint64_t *value)
 static bool read_fixed(bcam_wire *wire, size_t size, uint64_t *value)
 {
     if ((size_t)(wire->end - wire->at) < size) {
-        return stop(wire, wire->at, "it ends inside a number");
+        return stop_early(wire, wire->at, "it ends inside a number");
     }
     uint64_t sum = 0;
     for (size_t k = 0; k < size; k++) {
@@ -62,7 +68,7 @@ static bool read_bytes(bcam_wire *wire, bcam_field *field)
         return false;
     }
     if (size > (uint64_t)(wire->end - wire->at)) {
-        return stop(wire, start, "a length runs past the end of what holds it");
+        return stop_early(wire, start, "a length runs past the end of what holds it");
     }
     field->bytes = wire->at;
     field->size = (size_t)size;

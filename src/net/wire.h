@@ -8,6 +8,7 @@
 typedef struct bcam_wire {
     const uint8_t *at, *end;
     const char *problem; /* NULL, or why `at` cannot be read; then nothing more comes */
+    bool cut_off;        /* the problem is that the bytes end too early */
 } bcam_wire;
 
 /** A field as it stands in the file. Comparing `key` with the macros below compares number and wire type at once, so that

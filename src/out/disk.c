@@ -8,14 +8,19 @@
 
 #include "out/writer.h"
 
+bool bcam_disk_is_full(int error)
+{
+    return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
 bcam_status bcam_disk_fail(bcam_error *err, const char *what, const char *path, int error)
 {
     char buffer[128];
-    const char *advice = "check the disk and the folder's permissions";
-    if (error == ENOSPC || error == EDQUOT || error == EFBIG)
-        advice = "make room, then run again with --overwrite";
-    return bcam_fail(err, BCAM_E_IO, "cannot %s '%s': %s; %s", what, path, strerror_r(error, buffer, sizeof buffer),
-                     advice);
+    const char *advice = error == EFBIG ? "raise the limit on the size of files, then run again with --overwrite"
+                         : bcam_disk_is_full(error) ? "make room, then run again with --overwrite"
+                                                    : "check the disk and the folder's permissions";
+    return bcam_fail(err, bcam_disk_is_full(error) ? BCAM_E_FULL : BCAM_E_IO, "cannot %s '%s': %s; %s", what, path,
+                     strerror_r(error, buffer, sizeof buffer), advice);
 }
 
 int bcam_disk_write_at(int fd, const void *data, size_t bytes, int64_t offset)

@@ -84,7 +84,7 @@ static bcam_status lock_folder(const char *path, int *lock, bcam_error *err)
         return bcam_disk_fail(err, "open the output folder", path, errno);
     if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
         close(fd);
-        return bcam_fail(err, BCAM_E_OUTPUT,
+        return bcam_fail(err, BCAM_E_BUSY,
                          "the output folder '%s' is in use by another run; wait for its end or name another folder",
                          path);
     }

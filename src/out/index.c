@@ -67,12 +67,13 @@ typedef struct table { /* the state of this writer */
 static bcam_status fail(const table *self, int code, bcam_error *err)
 {
     const char *text = self->db ? sqlite3_errmsg(self->db) : sqlite3_errstr(code);
+    int error = self->db ? sqlite3_system_errno(self->db) : 0; /* SQLite does not always keep it */
+    error = error ? error : errno;
     switch (code & 0xFF) {
     case SQLITE_NOMEM:
         return bcam_fail(err, BCAM_E_MEMORY, "SQLite ran out of memory while writing '%s'", self->path);
     case SQLITE_FULL:
-        return bcam_fail(err, BCAM_E_IO, "cannot write '%s': %s; make room, then run again with --overwrite",
-                         self->path, text);
+        return bcam_disk_fail(err, "write", self->path, ENOSPC);
     case SQLITE_BUSY:
         return bcam_fail(err, BCAM_E_IO,
                          "cannot write '%s': another program has been reading it for a minute without end; close that "
@@ -83,6 +84,8 @@ static bcam_status fail(const table *self, int code, bcam_error *err)
     case SQLITE_RANGE:
         return bcam_fail(err, BCAM_E_INTERNAL, "cannot write '%s': %s; please report this", self->path, text);
     default:
+        if (bcam_disk_is_full(error))
+            return bcam_disk_fail(err, "write", self->path, error);
         return bcam_fail(err, BCAM_E_IO, "cannot write '%s': %s; check the disk and the folder's permissions",
                          self->path, text);
     }

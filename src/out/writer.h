@@ -65,7 +65,9 @@ bcam_status bcam_folder_take(const bcam_out_settings *settings, int *lock, bcam_
 
 /* ---- disk.c ---- */
 
-/** "cannot <what> '<path>': <error>" with advice; E_IO. */
+/** Whether an errno says that there is no room: on the disk, in the quota, within the limit on a file's size. */
+bool bcam_disk_is_full(int error);
+/** "cannot <what> '<path>': <error>" with advice; E_FULL or E_IO. */
 bcam_status bcam_disk_fail(bcam_error *err, const char *what, const char *path, int error);
 /** All of it, or -1 with errno. */
 int bcam_disk_write_at(int fd, const void *data, size_t bytes, int64_t offset);

@@ -22,6 +22,12 @@ static bcam_status check_choices(const bcam_engine_options *o, bcam_error *err)
     if ((unsigned)o->activation > BCAM_ACTIVATION_NONE)
         return bcam_fail(err, BCAM_E_ARGUMENT, "there is no activation %d; choose softmax, sigmoid or none",
                          (int)o->activation);
+    if ((unsigned)o->score > BCAM_SCORE_PROBABILITY)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no score %d; choose logit or probability", (int)o->score);
+    if (o->score == BCAM_SCORE_PROBABILITY && o->activation == BCAM_ACTIVATION_NONE)
+        return bcam_fail(err, BCAM_E_ARGUMENT,
+                         "with activation none there is no probability to explain; choose score logit, or activation "
+                         "softmax or sigmoid");
     if (o->precision == BCAM_PRECISION_FP64)
         return bcam_fail(err, BCAM_E_ARGUMENT, "precision fp64 is there for self-tests only; choose fp32");
     if ((unsigned)o->precision > BCAM_PRECISION_FP16)
@@ -165,7 +171,7 @@ bcam_status bcam_engine_make(const char *model, const bcam_engine_options *optio
     if (status == BCAM_OK && !(e->layers = bcam_pool_alloc(&e->pool, (size_t)e->info.layer_count, sizeof *e->layers)))
         status = bcam_fail_memory(err, sizeof *e->layers, "the layers");
     if (status == BCAM_OK)
-        status = bcam_onnx_open(model, &graph, err);
+        status = bcam_model_open(model, e->options.output, e->options.preprocess, &graph, err);
     if (status == BCAM_OK)
         status = open_device(e, err);
     if (status == BCAM_OK)

@@ -56,7 +56,8 @@ struct bcam_engine {
 
     const bcam_method *methods[BCAM_MAX_METHODS];
     bcam_engine_layer *layers; /* info.layer_count */
-    int pixels, input, logits; /* values; pixels -1 where the input is not RGB */
+    int pixels, input, logits; /* values */
+    int scores;                /* the value that is explained: the logits, or their probabilities */
     bcam_selection selection;
     int chunk, chunks; /* K of one run, and how many runs make K */
 
@@ -75,6 +76,10 @@ static inline bcam_engine_found *bcam_engine_find(const bcam_engine *e, int pair
     return &e->pair[pair].found[layer * e->info.method_count + method];
 }
 
+/** Opens a model and settles which output is explained (NULL: the usual one) and, where the file leaves it open, the size of its photos: that of the
+ *  preprocessing file. *out may be set on failure, too. */
+bcam_status bcam_model_open(const char *path, const char *output, const char *preprocess, bcam_graph **out,
+                            bcam_error *err);
 /** The first half of it: resolves layers, finds constant gradients and their weights. Needs options, layers, api and device. */
 bcam_status bcam_engine_probe(bcam_engine *engine, const bcam_graph *graph, bcam_error *err);
 /** Resolves layers, finds constant gradients, makes the program. The graph is only read. */

@@ -29,9 +29,6 @@ static bcam_status check_batch(const bcam_engine *e, const bcam_batch *b, int pa
         return bcam_fail(err, BCAM_E_ARGUMENT, "a batch must have 1 to %d photos, not %d", e->info.batch, b->count);
     if (!b->pixels == !b->input)
         return bcam_fail(err, BCAM_E_ARGUMENT, "a batch has either pixels or input, not both and not neither");
-    if (b->pixels && e->pixels < 0)
-        return bcam_fail(err, BCAM_E_UNSUPPORTED,
-                         "the model's input has %d channel; pixels need 3, give `input` instead", e->info.channels);
     for (int i = 0; b->classes && i < b->count * e->info.classes; i++)
         if (b->classes[i] >= e->info.class_count)
             return bcam_fail(err, BCAM_E_CLASS, "class %d of photo %d is not there; the model has classes 0 to %d",
@@ -57,6 +54,8 @@ static void fill_pixels(bcam_engine *e, const bcam_batch *b, int pair)
     size_t item = (size_t)e->info.height * (size_t)e->info.width * 3;
     if (b->pixels != pixels)
         memcpy(pixels, b->pixels, item * (size_t)b->count);
+    if (e->recipe.grey)
+        bcam_grey(pixels, item / 3 * (size_t)b->count);
     for (int n = b->count; n < e->info.batch; n++)
         memcpy(pixels + item * (size_t)n, pixels + item * (size_t)(b->count - 1), item);
 }
@@ -243,7 +242,7 @@ bcam_status bcam_engine_compute(bcam_engine *e, const bcam_batch *batch, bcam_er
 
 uint8_t *bcam_engine_pixels(bcam_engine *engine, int pair)
 {
-    if (check_pair(engine, pair, NULL) != BCAM_OK || engine->pixels < 0)
+    if (check_pair(engine, pair, NULL) != BCAM_OK)
         return NULL;
     return engine->api->host(engine->program, engine->pixels, pair);
 }

@@ -87,11 +87,13 @@ static bcam_status compile_probe(bcam_engine *e, bcam_plan *plan, int seed, cons
     return status;
 }
 
-static bcam_status resolve_layers(bcam_engine *e, const bcam_net *net, int *targets, bcam_error *err)
+static bcam_status resolve_layers(bcam_engine *e, bcam_net *net, int *targets, bcam_error *err)
 {
     for (int i = 0; i < e->info.layer_count; i++) {
-        bcam_status status =
-            bcam_net_target(net, e->options.layer_count ? e->options.layers[i] : NULL, &e->layers[i].target, err);
+        const char *name = e->options.layer_count ? e->options.layers[i] : NULL;
+        bcam_status status = bcam_net_target(net, name, &e->layers[i].target, err);
+        if (status == BCAM_OK)
+            status = bcam_net_turn_target(net, &e->layers[i].target, err);
         if (status != BCAM_OK)
             return status;
         targets[i] = e->layers[i].target.value;
@@ -100,7 +102,7 @@ static bcam_status resolve_layers(bcam_engine *e, const bcam_net *net, int *targ
 }
 
 /* The layers again, in the net for all N photos. A hostile file may have other shapes there than the ones that room was made for. */
-static bcam_status resolve_again(bcam_engine *e, const bcam_net *net, int *targets, bcam_error *err)
+static bcam_status resolve_again(bcam_engine *e, bcam_net *net, int *targets, bcam_error *err)
 {
     bcam_target before[BCAM_MAX_LAYERS];
     for (int i = 0; i < e->info.layer_count; i++)
@@ -118,6 +120,26 @@ static bcam_status resolve_again(bcam_engine *e, const bcam_net *net, int *targe
     return status;
 }
 
+/* The probabilities of two classes that are one unit z and its negation are sigmoids and add up to 1; a softmax of -z and z would be sigmoids of
+ * 2z and -2z. */
+static bcam_status resolve_activation(bcam_engine *e, const bcam_graph *graph, const bcam_net_info *info,
+                                      bcam_error *err)
+{
+    bcam_activation asked = e->options.activation;
+    e->info.one_unit = info->units == 1;
+    e->info.score = e->options.score;
+    e->info.activation = asked != BCAM_ACTIVATION_AUTO              ? asked
+                         : e->info.one_unit                         ? BCAM_ACTIVATION_SIGMOID
+                         : info->activation != BCAM_ACTIVATION_NONE ? info->activation
+                                                                    : BCAM_ACTIVATION_SOFTMAX;
+    if (e->info.one_unit && asked == BCAM_ACTIVATION_SOFTMAX)
+        return bcam_fail(err, BCAM_E_ARGUMENT,
+                         "output '%s' of '%s' is one number per photo, whose probability is its sigmoid; choose "
+                         "activation sigmoid or none",
+                         info->output, graph->path);
+    return BCAM_OK;
+}
+
 /* One photo's plan with nothing but the backward steps of constant gradients. */
 bcam_status bcam_engine_probe(bcam_engine *e, const bcam_graph *graph, bcam_error *err)
 {
@@ -126,6 +148,8 @@ bcam_status bcam_engine_probe(bcam_engine *e, const bcam_graph *graph, bcam_erro
     bool constant[BCAM_MAX_LAYERS], any = false;
     bcam_net *net = NULL;
     bcam_status status = bcam_net_open(graph, 1, &net, err);
+    if (status == BCAM_OK)
+        status = resolve_activation(e, graph, bcam_net_get_info(net), err);
     if (status == BCAM_OK)
         status = resolve_layers(e, net, targets, err);
     if (status == BCAM_OK) {
@@ -144,8 +168,8 @@ bcam_status bcam_engine_probe(bcam_engine *e, const bcam_graph *graph, bcam_erro
         if (status == BCAM_OK)
             status = bcam_plan_differentiate(plan, info->logits_value, seed, targets, e->info.layer_count,
                                              !info->batch_fixed, gradient, constant, err);
-        for (int i = 0; status == BCAM_OK && i < e->info.layer_count; i++)
-            any |= e->layers[i].constant = constant[i];
+        for (int i = 0; status == BCAM_OK && i < e->info.layer_count; i++) /* a probability's depends on the photo */
+            any |= e->layers[i].constant = constant[i] && e->info.score == BCAM_SCORE_LOGIT;
         if (status == BCAM_OK && any)
             status = compile_probe(e, plan, seed, gradient, err);
     }
@@ -157,12 +181,9 @@ bcam_status bcam_engine_probe(bcam_engine *e, const bcam_graph *graph, bcam_erro
 
 static bcam_status plan_input(bcam_engine *e, const bcam_net_info *info, bcam_plan *plan, bcam_error *err)
 {
+    const int64_t pixels[4] = {plan->batch, 3, info->height, info->width}, lut[2] = {info->channels, 256};
+    float *table, colours[3 * 256];
     e->input = info->input_value;
-    e->pixels = -1;
-    if (info->channels != 3)
-        return BCAM_OK;
-    const int64_t pixels[4] = {plan->batch, 3, info->height, info->width}, lut[2] = {3, 256};
-    float *table;
     int lut_value = bcam_plan_const_f32(plan, "lut", 2, lut, NULL, &table);
     e->pixels = bcam_plan_value(plan, "pixels", BCAM_ROLE_INPUT, BCAM_U8, 4, pixels);
     bcam_step *step =
@@ -170,8 +191,9 @@ static bcam_status plan_input(bcam_engine *e, const bcam_net_info *info, bcam_pl
     if (!step)
         return out_of_memory(err);
     plan->values[e->input].role = BCAM_ROLE_OUTPUT; /* written by this step, or by the host in its place */
-    bcam_recipe_lut(&e->recipe, table);
-    for (int c = 0; c < 3; c++)
+    bcam_recipe_lut(&e->recipe, colours);
+    memcpy(table, colours, (size_t)info->channels * 256 * sizeof *table);
+    for (int c = 0; c < info->channels; c++)
         step->u.prep.channel[c] = bcam_recipe_channel(&e->recipe, c);
     step->in[0] = e->pixels;
     step->in[1] = lut_value;
@@ -193,8 +215,8 @@ static bcam_status plan_gradients(bcam_engine *e, const bcam_net_info *info, bca
     }
     if (!count)
         return BCAM_OK;
-    bcam_status status = bcam_plan_differentiate(plan, info->logits_value, e->selection.seed, targets, count,
-                                                 !info->batch_fixed, gradient, constant, err);
+    bcam_status status = bcam_plan_differentiate(plan, e->scores, e->selection.seed, targets, count, !info->batch_fixed,
+                                                 gradient, constant, err);
     for (int i = 0; status == BCAM_OK && i < count; i++) {
         e->layers[which[i]].gradient = gradient[i];
         plan->values[gradient[i]].role = BCAM_ROLE_OUTPUT;
@@ -255,6 +277,9 @@ static bcam_status build_program(bcam_engine *e, bcam_net *net, bcam_error *err)
     status = plan_input(e, info, plan, err);
     if (status == BCAM_OK)
         status = bcam_plan_fold(plan, targets, e->info.layer_count, err);
+    e->scores = e->logits;
+    if (status == BCAM_OK && e->info.score == BCAM_SCORE_PROBABILITY)
+        status = bcam_cam_probability(plan, e->logits, e->info.activation, &e->scores, err);
     if (status == BCAM_OK)
         status = bcam_cam_select(plan, e->logits, e->info.classes, e->info.activation, &e->selection, err);
     if (status == BCAM_OK)
@@ -279,12 +304,8 @@ static bcam_status read_input_facts(bcam_engine *e, const char *model, const bca
     e->info.batch = (int)info->batch;
     if (info->batch_fixed)
         bcam_log_line(&e->log, BCAM_LOG_WARNING, "the model runs one photo at a time: %s", info->batch_note);
-    e->info.activation = e->options.activation != BCAM_ACTIVATION_AUTO ? e->options.activation
-                         : info->activation != BCAM_ACTIVATION_NONE    ? info->activation
-                                                                       : BCAM_ACTIVATION_SOFTMAX;
-    if (info->channels != 3)
-        return BCAM_OK;
-    return bcam_recipe_read(e->options.preprocess, model, info->height, info->width, &e->recipe, err);
+    return (info->channels == 1 ? bcam_recipe_read_grey : bcam_recipe_read)(e->options.preprocess, model, info->height,
+                                                                            info->width, &e->recipe, err);
 }
 
 static bcam_status build_with_batch(bcam_engine *e, const bcam_graph *graph, bcam_error *err)

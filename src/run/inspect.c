@@ -1,4 +1,5 @@
 /* inspect.c - what batchcam makes of a model, without running it. */
+#include <stdio.h>
 #include <string.h>
 
 #include "run/engine.h"
@@ -6,6 +7,7 @@
 struct bcam_inspection {
     bcam_pool pool;
     bcam_model_info model;
+    bcam_output_info *outputs;
     bcam_operator_info *operators;
     bcam_candidate_info *layers;
     bcam_unsupported_info *unsupported;
@@ -167,11 +169,12 @@ static bcam_status list_layers(bcam_inspection *in, const bcam_graph *graph, bca
         const bcam_net_info *info = bcam_net_get_info(net);
         in->model.layer_count = (int)count;
         in->model.input = keep(in, info->input);
-        in->model.output = keep(in, info->output);
+        in->model.logits = keep(in, info->logits);
         in->model.height = info->height;
         in->model.width = info->width;
         in->model.channels = info->channels;
         in->model.class_count = info->class_count;
+        in->model.one_unit = info->units == 1;
         in->model.nhwc = info->nhwc;
         in->model.batch_lifted = graph->inputs[0].dim[0] > 0 && !info->batch_fixed;
         in->model.batch_fixed = info->batch_fixed;
@@ -184,18 +187,49 @@ static bcam_status list_layers(bcam_inspection *in, const bcam_graph *graph, bca
     return status == BCAM_OK ? probe_constants(in, graph, err) : status;
 }
 
+/* ---- outputs ---- */
+
+static const char *declared_shape(bcam_inspection *in, const bcam_onnx_value *output)
+{
+    char text[24 * BCAM_ONNX_MAX_RANK] = "(", *end = text + 1;
+    for (int a = 0; a < output->rank; a++) {
+        end += snprintf(end, 2, "%s", a ? "," : "");
+        if (output->dim[a] == BCAM_ONNX_FREE)
+            end += snprintf(end, 2, a ? "?" : "N");
+        else
+            end += snprintf(end, 21, "%lld", (long long)output->dim[a]);
+    }
+    snprintf(end, 2, ")");
+    return output->rank < 0 ? "" : keep(in, text);
+}
+
+static void list_outputs(bcam_inspection *in, const bcam_graph *graph)
+{
+    const bcam_onnx_value *explained = bcam_net_output(graph);
+    in->outputs = bcam_pool_alloc(&in->pool, (size_t)graph->output_count, sizeof *in->outputs);
+    in->out_of_memory |= !in->outputs;
+    for (int i = 0; in->outputs && i < graph->output_count; i++) {
+        const bcam_onnx_value *output = &graph->outputs[i];
+        in->outputs[i] = (bcam_output_info){keep(in, output->name), declared_shape(in, output),
+                                            output->type ? bcam_onnx_type_name(output->type) : "", output == explained};
+        in->model.output_count++;
+    }
+    in->model.output = keep(in, explained->name);
+}
+
 static bcam_status inspect_graph(bcam_inspection *in, const bcam_graph *graph, bcam_error *err)
 {
     in->model = (bcam_model_info){.path = keep(in, graph->path),
                                   .producer = keep(in, graph->producer),
                                   .bytes = graph->file_bytes,
                                   .opset = graph->opset};
-    in->model.sha256 = in->model.input = in->model.output = in->model.batch_note = "";
+    in->model.sha256 = in->model.input = in->model.logits = in->model.batch_note = "";
     in->model.parameters = graph->parameters;
     in->model.default_layer = -1;
     char sha256[65];
     bcam_sha256_hex(graph->file, (size_t)graph->file_bytes, sha256);
     in->model.sha256 = keep(in, sha256);
+    list_outputs(in, graph);
     bcam_net_unsupported(graph, add_unsupported, in);
     bool fits = true;
     for (int i = 0; fits && i < graph->node_count; i++)
@@ -207,6 +241,11 @@ static bcam_status inspect_graph(bcam_inspection *in, const bcam_graph *graph, b
 
 bcam_status bcam_inspect(const char *model, bcam_inspection **out, bcam_error *err)
 {
+    return bcam_inspect_output(model, NULL, out, err);
+}
+
+bcam_status bcam_inspect_output(const char *model, const char *output, bcam_inspection **out, bcam_error *err)
+{
     if (!model || !out)
         return bcam_fail(err, BCAM_E_ARGUMENT, "name a model (an ONNX file)");
     *out = NULL;
@@ -214,7 +253,7 @@ bcam_status bcam_inspect(const char *model, bcam_inspection **out, bcam_error *e
     bcam_inspection *in = bcam_alloc(1, sizeof *in);
     if (!in)
         return bcam_fail_memory(err, sizeof *in, "the inspection");
-    bcam_status status = bcam_onnx_open(model, &graph, err);
+    bcam_status status = bcam_model_open(model, output, NULL, &graph, err);
     if (status == BCAM_OK)
         status = inspect_graph(in, graph, err);
     bcam_onnx_close(&graph);
@@ -240,6 +279,11 @@ void bcam_inspection_close(bcam_inspection **inspection)
 const bcam_model_info *bcam_inspection_model(const bcam_inspection *in)
 {
     return &in->model;
+}
+
+const bcam_output_info *bcam_inspection_output(const bcam_inspection *in, int index)
+{
+    return index >= 0 && index < in->model.output_count ? &in->outputs[index] : NULL;
 }
 
 const bcam_operator_info *bcam_inspection_operator(const bcam_inspection *in, int index)

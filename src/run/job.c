@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "net/net.h"
+#include "run/engine.h"
 
 static bool has_all(const char *const *texts, int count)
 {
@@ -45,6 +46,14 @@ static bcam_status number_names(bcam_names *names, int count, bcam_error *err)
     return fits ? BCAM_OK : bcam_fail(err, BCAM_E_MEMORY, "out of memory for %d class names", count);
 }
 
+/* What is said behind a wrong number of names. */
+static const char *names_hint(const bcam_job *job)
+{
+    return job->info.one_unit
+               ? "; its one output unit makes two: the first name is for a low output, the second for a high one"
+               : "";
+}
+
 /* names.txt beside the model is taken where it fits; a file that was asked for must fit. */
 static bcam_status read_names(bcam_job *job, bcam_error *err)
 {
@@ -56,11 +65,13 @@ static bcam_status read_names(bcam_job *job, bcam_error *err)
     job->named = status == BCAM_OK && file && job->names.count == (size_t)job->info.class_count;
     if (status == BCAM_OK && file && !job->named) {
         if (job->options->names)
-            status = bcam_fail(err, BCAM_E_INPUT, "'%s' has %zu names, the model has %d classes", file,
-                               job->names.count, job->info.class_count);
+            status =
+                bcam_fail(err, BCAM_E_INPUT, "'%s' has %zu name%s, the model has %d classes%s", file, job->names.count,
+                          job->names.count == 1 ? "" : "s", job->info.class_count, names_hint(job));
         else
-            bcam_log_line(&job->log, BCAM_LOG_WARNING, "'%s' has %zu names, the model has %d classes; it is not used",
-                          file, job->names.count, job->info.class_count);
+            bcam_log_line(&job->log, BCAM_LOG_WARNING,
+                          "'%s' has %zu name%s, the model has %d classes; it is not used%s", file, job->names.count,
+                          job->names.count == 1 ? "" : "s", job->info.class_count, names_hint(job));
         bcam_names_fini(&job->names);
     }
     if (status == BCAM_OK && !job->named)
@@ -75,11 +86,16 @@ static bcam_status count_classes(bcam_job *job, bcam_error *err)
 {
     bcam_graph *graph = NULL;
     bcam_net *net = NULL;
-    bcam_status status = bcam_onnx_open(job->options->model, &graph, err);
+    const bcam_engine_options *o = &job->options->engine;
+    bcam_status status = bcam_model_open(job->options->model, o->output, o->preprocess, &graph, err);
     if (status == BCAM_OK)
         status = bcam_net_open(graph, 1, &net, err);
-    if (status == BCAM_OK)
+    if (status == BCAM_OK) {
         job->info.class_count = bcam_net_get_info(net)->class_count;
+        job->info.one_unit = bcam_net_get_info(net)->units == 1;
+        job->output = bcam_strdup(bcam_net_get_info(net)->output);
+        status = job->output ? BCAM_OK : bcam_fail(err, BCAM_E_MEMORY, "out of memory");
+    }
     bcam_net_close(&net);
     bcam_onnx_close(&graph);
     return status;
@@ -133,6 +149,7 @@ static void describe(bcam_job *job)
     const bcam_out_fact facts[] = {{"Model", job->options->model},
                                    {"Layer", job->layer_text},
                                    {"Method", bcam_engine_method(job->engine, 0)},
+                                   {"Score", bcam_score_name(job->info.score)},
                                    {"Preprocessing", recipe->name},
                                    {"Device", job->info.device}};
     memcpy(job->facts, facts, sizeof facts);
@@ -171,9 +188,6 @@ static bcam_status open_engine(bcam_job *job, bcam_error *err)
     bcam_status status = bcam_engine_make(job->options->model, &options, true, &job->engine, err);
     if (status == BCAM_OK)
         status = bcam_engine_get_info(job->engine, &job->info, err);
-    if (status == BCAM_OK && job->info.channels != 3)
-        status = bcam_fail(err, BCAM_E_UNSUPPORTED, "the model's input has %d channel; photos have 3 colours",
-                           job->info.channels);
     job->times.load = bcam_clock_seconds() - begun;
     return status;
 }
@@ -210,6 +224,7 @@ void bcam_job_close(bcam_job *job)
     bcam_labels_fini(&job->labels);
     bcam_targets_fini(&job->targets);
     bcam_names_fini(&job->names);
+    bcam_free(job->output);
 }
 
 /* ---- the whole job ---- */

@@ -68,6 +68,7 @@ typedef struct bcam_job {
     bcam_log log;
     bcam_engine *engine;
     bcam_engine_info info;
+    char *output;     /* of the model: the one that is explained */
     bcam_names names; /* always class_count of them; numbers where no names were given */
     bool named;
     bcam_targets targets;
@@ -89,6 +90,7 @@ typedef struct bcam_job {
 /** Opens everything; nothing is written before everything that can be refused was looked at. */
 bcam_status bcam_job_open(bcam_job *job, const bcam_run_options *options, bcam_error *err);
 void bcam_job_close(bcam_job *job);
+const char *bcam_score_name(bcam_score score); /* "logit" */
 /** The text of run.json; `status`: "complete", "stopped" or "failed", with why. NULL when memory is out. */
 char *bcam_job_json(const bcam_job *job, const char *status, const char *why);
 

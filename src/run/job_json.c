@@ -4,15 +4,22 @@
 
 #include "run/job.h"
 
+const char *bcam_score_name(bcam_score score)
+{
+    return score == BCAM_SCORE_PROBABILITY ? "probability" : "logit";
+}
+
 static void write_model(const bcam_job *job, bcam_runjson *json)
 {
     char sha256[65] = "";
     bcam_runjson_string(json, "model.path", job->options->model);
     if (bcam_sha256_file(job->options->model, sha256, NULL) == BCAM_OK)
         bcam_runjson_string(json, "model.sha256", sha256);
+    bcam_runjson_string(json, "model.output", job->output);
     bcam_runjson_number(json, "model.height", job->info.height);
     bcam_runjson_number(json, "model.width", job->info.width);
     bcam_runjson_number(json, "model.classes", job->info.class_count);
+    bcam_runjson_bool(json, "model.one_unit", job->info.one_unit);
     bcam_runjson_string(json, "model.activation",
                         job->info.activation == BCAM_ACTIVATION_SOFTMAX   ? "softmax"
                         : job->info.activation == BCAM_ACTIVATION_SIGMOID ? "sigmoid"
@@ -64,7 +71,7 @@ static void write_preprocessing(const bcam_job *job, bcam_runjson *json)
         snprintf(path, sizeof path, "preprocess.std.%d", c);
         bcam_runjson_number(json, path, r->std[c]);
     }
-    bcam_runjson_string(json, "preprocess.channel_order", r->bgr ? "bgr" : "rgb");
+    bcam_runjson_string(json, "preprocess.channel_order", r->grey ? "grey" : r->bgr ? "bgr" : "rgb");
     bcam_runjson_bool(json, "preprocess.exif", job->options->exif);
 }
 
@@ -77,6 +84,7 @@ static void write_settings(const bcam_job *job, bcam_runjson *json)
         bcam_runjson_append(json, "targets", job->options->targets[i]);
     if (!job->options->target_count)
         bcam_runjson_append(json, "targets", "top1");
+    bcam_runjson_string(json, "score", bcam_score_name(job->info.score));
     bcam_runjson_number(json, "classes_per_photo", job->info.classes);
     bcam_runjson_string(json, "maps.size", o->map_size == BCAM_SIZE_NATIVE ? "native" : "input");
     bcam_runjson_string(json, "maps.dtype", bcam_dtype_name(o->map_dtype));

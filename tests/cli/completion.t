@@ -21,6 +21,9 @@ complete_words batchcam run --pre
 complete_words batchcam run --dtype ''
 complete_words batchcam run --dtype u
 complete_words batchcam run -o ''
+complete_words batchcam run --out ''
+complete_words batchcam run --output ''
+complete_words batchcam run --score ''
 complete_words batchcam run --names n
 complete_words batchcam run --layer ''
 complete_words batchcam selftest --device r

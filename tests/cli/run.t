@@ -14,6 +14,11 @@ run "$data/photos" -o out --limit 30 --quiet --overwrite --size native --dtype u
 note 'as JSON lines; progress lines are left out here'
 run "$data/photos/boat" -o json --json --quiet
 
+note 'a probability explained, and the folder by its long name'
+run "$data/photos/boat" --out probability --score probability --quiet --limit 2
+grep -o '"score":[[:space:]]*"[a-z]*"' probability/run.json
+echo
+
 note 'photos that cannot be read have their row'
 mkdir photos
 cp "$data/photos/boat/boat-00.jpg" photos/good.jpg

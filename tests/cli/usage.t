@@ -12,6 +12,7 @@ try run --layr=layer4
 try run --qwertyuiop
 try run -z
 try run --de cpu
+try run --ou out
 try run --json=yes
 try run --help=yes
 try run --layer
@@ -27,6 +28,8 @@ try run m.onnx photos -o out --layer a,,b
 try run m.onnx photos -o out --size huge
 try run m.onnx photos -o out --dtype float64
 try run m.onnx photos -o out --activation relu
+try run m.onnx photos -o out --score loss
+try inspect m.onnx --output ''
 try run m.onnx photos -o out --precision fp8
 try selftest --seed x
 
@@ -34,6 +37,8 @@ note 'what a run needs'
 try run
 try run m.onnx
 try run m.onnx photos
+try run m.onnx photos --output out
+try run m.onnx photos -o out --output maps/
 try run m.onnx photos -o out --preset unit --preprocess p.json
 
 note 'standard output that takes nothing'

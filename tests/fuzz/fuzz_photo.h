@@ -1,0 +1,35 @@
+/* fuzz_photo.h - what decoding a photo must keep to, whatever its kind. */
+#ifndef BCAM_TESTS_FUZZ_PHOTO_H
+#define BCAM_TESTS_FUZZ_PHOTO_H
+
+#include "fuzz.h"
+#include "in/in.h"
+
+/** Decodes twice with the same buffers: the same pixels, or the same reason why there are none. */
+static void decode_photo(const uint8_t *data, size_t size)
+{
+    const bcam_photo_limits limits = {.max_pixels = 1 << 16, .exif = true};
+    bcam_photo photo = {0};
+    char hash[2][65] = {"", ""}, message[sizeof photo.message] = "";
+    for (int turn = 0; turn < 2; turn++) {
+        bcam_outcome outcome = bcam_photo_decode(&photo, data, size, &limits);
+        FUZZ_CHECK((outcome == BCAM_OUTCOME_OK) == (photo.message[0] == 0));
+        FUZZ_CHECK(outcome == BCAM_OUTCOME_OK || outcome == BCAM_OUTCOME_UNREADABLE ||
+                   outcome == BCAM_OUTCOME_UNSUPPORTED || outcome == BCAM_OUTCOME_TOO_LARGE);
+        FUZZ_CHECK(!strstr(photo.message, "memory"));
+        FUZZ_CHECK(photo.orientation >= 1 && photo.orientation <= 8);
+        if (outcome == BCAM_OUTCOME_OK) {
+            FUZZ_CHECK(photo.width > 0 && photo.height > 0 && photo.width <= limits.max_pixels / photo.height);
+            bcam_sha256_hex(photo.rgb, (size_t)photo.width * (size_t)photo.height * 3, hash[turn]);
+            memset(photo.rgb, 0xA5,
+                   (size_t)photo.width * (size_t)photo.height * 3); /* so that what stays unwritten differs */
+        }
+        FUZZ_CHECK(turn == 0 || strcmp(message, photo.message) == 0);
+        strcpy(message, photo.message);
+    }
+    FUZZ_CHECK(strcmp(hash[0], hash[1]) == 0);
+    bcam_photo_fini(&photo);
+    FUZZ_CHECK(bcam_alloc_live() == 0);
+}
+
+#endif
