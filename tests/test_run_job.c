@@ -646,8 +646,8 @@ Test(run_job, settings_that_will_not_do)
     REFUSE(cr_assert_eq(mkdir(fix_in(job, "none"), 0777), 0);
            job->images[0] = fix_in(job, "none"), BCAM_E_INPUT, "no photos");
     job->images[0] = job->photos;
-    REFUSE(job->options.model = fix_golden("captum_known"); job->options.engine.preprocess = "torchvision", BCAM_E_INPUT,
-           "grey", "unit");
+    REFUSE(job->options.model = fix_golden("captum_known");
+           job->options.engine.preprocess = "torchvision", BCAM_E_INPUT, "grey", "unit");
     cr_assert_eq(bcam_run(NULL, NULL, NULL, NULL, NULL), BCAM_E_ARGUMENT);
     job->options = good;
     fix_run(job);

@@ -170,7 +170,8 @@ static bcam_status check_UNARY_BWD(const step_query *q)
         REQUIRE(is_there(&q->in[1]) && same_shape(&q->in[1], &q->out[0]),
                 "the derivative of %s needs what the function %s", bcam_unary_name(q->step->u.unary.kind),
                 bcam_unary_reads(q->step->u.unary.kind) == BCAM_READS_X ? "read" : "gave");
-    REQUIRE(!is_there(&q->in[2]) || same_shape(&q->in[2], &q->out[0]), "two gradients that are added must have one shape");
+    REQUIRE(!is_there(&q->in[2]) || same_shape(&q->in[2], &q->out[0]),
+            "two gradients that are added must have one shape");
     return BCAM_OK;
 }
 

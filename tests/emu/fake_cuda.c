@@ -27,11 +27,12 @@ int cuDeviceGetCount(int *count)
 
 #define NAMES(NAME)                                                                                                    \
     NAME(cuGetErrorString)                                                                                             \
-    NAME(cuGetErrorName) NAME(cuDeviceGet) NAME(cuDeviceGetAttribute) NAME(cuDevicePrimaryCtxRetain)                   \
-        NAME(cuDevicePrimaryCtxRelease) NAME(cuDevicePrimaryCtxReset) NAME(cuCtxGetCurrent) NAME(cuCtxPushCurrent)     \
-            NAME(cuCtxPopCurrent) NAME(cuCtxGetDevice) NAME(cuCtxGetLimit) NAME(cuStreamGetCtx)                        \
-                NAME(cuStreamSynchronize) NAME(cuModuleLoadData) NAME(cuModuleLoadDataEx) NAME(cuModuleLoadFatBinary)  \
-                    NAME(cuModuleUnload) NAME(cuModuleGetFunction) NAME(cuModuleGetGlobal_v2) NAME(cuLibraryLoadData)  \
+    NAME(cuGetErrorName)                                                                                               \
+    NAME(cuDeviceGet) NAME(cuDeviceGetAttribute) NAME(cuDevicePrimaryCtxRetain) NAME(cuDevicePrimaryCtxRelease)        \
+        NAME(cuDevicePrimaryCtxReset) NAME(cuCtxGetCurrent) NAME(cuCtxPushCurrent) NAME(cuCtxPopCurrent)               \
+            NAME(cuCtxGetDevice) NAME(cuCtxGetLimit) NAME(cuStreamGetCtx) NAME(cuStreamSynchronize)                    \
+                NAME(cuModuleLoadData) NAME(cuModuleLoadDataEx) NAME(cuModuleLoadFatBinary) NAME(cuModuleUnload)       \
+                    NAME(cuModuleGetFunction) NAME(cuModuleGetGlobal_v2) NAME(cuLibraryLoadData)                       \
                         NAME(cuLibraryLoadFromFile) NAME(cuLibraryUnload) NAME(cuLibraryGetKernel)                     \
                             NAME(cuKernelGetAttribute) NAME(cuKernelSetAttribute) NAME(cuFuncGetAttribute)             \
                                 NAME(cuFuncSetAttribute) NAME(cuLaunchKernel) NAME(cuLaunchKernelEx)                   \

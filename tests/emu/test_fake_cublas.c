@@ -59,9 +59,9 @@ static double worst(bcam_fake_type type, cudaDataType code, cublasMath_t math, i
     OK(cublasCreate(&handle));
     OK(cublasSetStream(handle, stream));
     OK(cublasSetMathMode(handle, math));
-    OK(cublasGemmStridedBatchedEx(handle, turn_a ? CUBLAS_OP_T : CUBLAS_OP_N, turn_b ? CUBLAS_OP_T : CUBLAS_OP_N, M, N, K, &two, a, code,
-                                  (turn_a ? K : M) + GAP, 1000, b, code, (turn_b ? N : K) + GAP, 1000, &half, c, code, M + GAP, 1000, BATCH,
-                                  CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+    OK(cublasGemmStridedBatchedEx(handle, turn_a ? CUBLAS_OP_T : CUBLAS_OP_N, turn_b ? CUBLAS_OP_T : CUBLAS_OP_N, M, N,
+                                  K, &two, a, code, (turn_a ? K : M) + GAP, 1000, b, code, (turn_b ? N : K) + GAP, 1000,
+                                  &half, c, code, M + GAP, 1000, BATCH, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
     OK(cudaMemcpyAsync(host, c, MOST * bcam_fake_size(type), cudaMemcpyDeviceToHost, stream));
     for (int batch = 0; batch < BATCH; batch++)
         for (int i = 0; i < M; i++)
@@ -85,11 +85,13 @@ Test(cublas, products_in_every_type_and_turn)
         bcam_fake_type type;
         cudaDataType code;
         double bound;
-    } rows[] = {{BCAM_FAKE_F32, CUDA_R_32F, 1e-5}, {BCAM_FAKE_F16, CUDA_R_16F, 2e-2}, {BCAM_FAKE_BF16, CUDA_R_16BF, 2e-1}};
+    } rows[] = {
+        {BCAM_FAKE_F32, CUDA_R_32F, 1e-5}, {BCAM_FAKE_F16, CUDA_R_16F, 2e-2}, {BCAM_FAKE_BF16, CUDA_R_16BF, 2e-1}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (int turn = 0; turn < 4; turn++) {
             double error = worst(rows[i].type, rows[i].code, CUBLAS_DEFAULT_MATH, turn & 1, turn >> 1);
-            cr_expect(error < rows[i].bound && (i == 0 || error > 1e-5), "type %zu, turn %d: %g (seed 20240607)", i, turn, error);
+            cr_expect(error < rows[i].bound && (i == 0 || error > 1e-5), "type %zu, turn %d: %g (seed 20240607)", i,
+                      turn, error);
         }
     char text[256];
     cr_assert_eq(bcam_fake_live(text, sizeof text), 0u, "%s", text);
@@ -109,14 +111,17 @@ Test(cublas, refuses_and_fails)
     void *p;
     OK(cudaMalloc(&p, sizeof host));
     OK(cublasCreate(&handle));
-    cr_assert_neq((int)cublasGemmEx(handle, CUBLAS_OP_N, CUBLAS_OP_N, 4, 4, 4, &one, host, CUDA_R_32F, 4, p, CUDA_R_32F, 4, &one, p, CUDA_R_32F, 4,
-                                    CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT), 0, "a matrix in host memory");
-    cr_assert_neq((int)cublasGemmEx(handle, CUBLAS_OP_N, CUBLAS_OP_N, 4, 17, 4, &one, p, CUDA_R_32F, 4, p, CUDA_R_32F, 4, &one, p, CUDA_R_32F, 4,
-                                    CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT), 0, "a matrix longer than its block");
+    cr_assert_neq((int)cublasGemmEx(handle, CUBLAS_OP_N, CUBLAS_OP_N, 4, 4, 4, &one, host, CUDA_R_32F, 4, p, CUDA_R_32F,
+                                    4, &one, p, CUDA_R_32F, 4, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+                  0, "a matrix in host memory");
+    cr_assert_neq((int)cublasGemmEx(handle, CUBLAS_OP_N, CUBLAS_OP_N, 4, 17, 4, &one, p, CUDA_R_32F, 4, p, CUDA_R_32F,
+                                    4, &one, p, CUDA_R_32F, 4, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+                  0, "a matrix longer than its block");
     cr_assert_neq((int)cublasSetWorkspace(handle, p, sizeof host + 1), 0);
     bcam_fake_fail("cublasGemmEx", 1, 0, false);
-    cublasStatus_t status = cublasGemmEx(handle, CUBLAS_OP_N, CUBLAS_OP_N, 4, 4, 4, &one, p, CUDA_R_32F, 4, p, CUDA_R_32F, 4, &one, p,
-                                         CUDA_R_32F, 4, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
+    cublasStatus_t status =
+        cublasGemmEx(handle, CUBLAS_OP_N, CUBLAS_OP_N, 4, 4, 4, &one, p, CUDA_R_32F, 4, p, CUDA_R_32F, 4, &one, p,
+                     CUDA_R_32F, 4, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
     cr_assert_str_eq(cublasGetStatusString(status), "CUBLAS_STATUS_EXECUTION_FAILED");
     OK(cublasDestroy(handle));
     OK(cudaFree(p));

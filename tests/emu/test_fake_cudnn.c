@@ -73,7 +73,8 @@ static descriptor tensor(int64_t uid, const int *dim, cudnnDataType_t type, bool
 static descriptor convolution(const problem *p, descriptor x, descriptor w, descriptor y)
 {
     descriptor conv = make(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
-    int64_t two = 2, before[2] = {p->before, p->before}, after[2] = {p->after, p->after}, stride[2] = {p->stride, p->stride};
+    int64_t two = 2, before[2] = {p->before, p->before}, after[2] = {p->after, p->after},
+            stride[2] = {p->stride, p->stride};
     int64_t dilation[2] = {p->dilation, p->dilation};
     cudnnDataType_t in_float = CUDNN_DATA_FLOAT;
     cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
@@ -86,13 +87,16 @@ static descriptor convolution(const problem *p, descriptor x, descriptor w, desc
     set(conv, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, 2, dilation);
     OK(cudnnBackendFinalize(conv));
     static const int names[2][6] = {
-        {CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA},
-        {CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA}};
+        {CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
+         CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
+         CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA},
+        {CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
+         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
+         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA}};
     const int *name = names[p->backward];
     double one = 1, zero = 0;
-    descriptor op = make(p->backward ? CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR : CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR);
+    descriptor op = make(p->backward ? CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR
+                                     : CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR);
     set_part(op, name[0], conv);
     set_part(op, name[1], x);
     set_part(op, name[2], w);
@@ -129,9 +133,11 @@ static void set_pair(descriptor d, int name, int first, int second)
 
 static descriptor pooling_of(const problem *p, descriptor x, descriptor y)
 {
-    static const cudnnResampleMode_t modes[] = {0, CUDNN_RESAMPLE_MAXPOOL, CUDNN_RESAMPLE_AVGPOOL_INCLUDE_PADDING, CUDNN_RESAMPLE_AVGPOOL_EXCLUDE_PADDING};
+    static const cudnnResampleMode_t modes[] = {0, CUDNN_RESAMPLE_MAXPOOL, CUDNN_RESAMPLE_AVGPOOL_INCLUDE_PADDING,
+                                                CUDNN_RESAMPLE_AVGPOOL_EXCLUDE_PADDING};
     descriptor what = make(CUDNN_BACKEND_RESAMPLE_DESCRIPTOR);
-    descriptor op = make(p->backward ? CUDNN_BACKEND_OPERATION_RESAMPLE_BWD_DESCRIPTOR : CUDNN_BACKEND_OPERATION_RESAMPLE_FWD_DESCRIPTOR);
+    descriptor op = make(p->backward ? CUDNN_BACKEND_OPERATION_RESAMPLE_BWD_DESCRIPTOR
+                                     : CUDNN_BACKEND_OPERATION_RESAMPLE_FWD_DESCRIPTOR);
     cudnnDataType_t in_float = CUDNN_DATA_FLOAT;
     cudnnPaddingMode_t padding = p->pool == MAX ? CUDNN_NEG_INF_PAD : CUDNN_ZERO_PAD;
     cudnnNanPropagation_t nan = CUDNN_PROPAGATE_NAN;
@@ -165,7 +171,8 @@ static descriptor graph_of(const problem *p, const tensors *t)
     for (int i = 0; i < TENSORS; i++)
         real[i] = tensor(i + 1, t[i].dim, code(p->type), false);
     descriptor first = steps ? tensor(20, t[out].dim, CUDNN_DATA_FLOAT, true) : real[out];
-    ops[count++] = p->pool ? pooling_of(p, real[X], real[Y]) : convolution(p, p->backward ? first : real[X], real[W], p->backward ? real[Y] : first);
+    ops[count++] = p->pool ? pooling_of(p, real[X], real[Y])
+                           : convolution(p, p->backward ? first : real[X], real[W], p->backward ? real[Y] : first);
     now = first;
     for (int i = 0; i < 3; i++) {
         bool wanted = i == 0 ? p->residual : i == 1 ? p->bias : p->relu;
@@ -188,8 +195,10 @@ static bool uses_tensor_cores(descriptor config)
     cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
     int64_t count = 0;
     bool uses = false;
-    OK(cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count, &engine));
-    OK(cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT, &count, notes));
+    OK(cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count,
+                                &engine));
+    OK(cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
+                                CUDNN_NUMERICAL_NOTE_TYPE_COUNT, &count, notes));
     for (int64_t i = 0; i < count; i++)
         uses = uses || notes[i] == CUDNN_NUMERICAL_NOTE_TENSOR_CORE;
     return uses;
@@ -206,7 +215,8 @@ static descriptor config_of(const problem *p, descriptor graph, cudnnBackendHeur
     OK(cudnnBackendFinalize(heuristics));
     for (int i = 0; i < MOST; i++)
         configs[i] = make(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
-    OK(cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, MOST, &count, configs));
+    OK(cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, MOST, &count,
+                                configs));
     int i = 0;
     while (i < count && p->type == BCAM_FAKE_F32 && uses_tensor_cores(configs[i]) == p->strict)
         i++;
@@ -218,7 +228,8 @@ static descriptor plan_of(const problem *p, descriptor graph)
     descriptor plan = make(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR), config = config_of(p, graph, CUDNN_HEUR_MODE_A);
     if (!config)
         config = config_of(p, graph, CUDNN_HEUR_MODE_FALLBACK);
-    cr_assert(config, "cuDNN offers no engine: %d channels to %d, stride %d, padding %d", p->c, p->m, p->stride, p->before);
+    cr_assert(config, "cuDNN offers no engine: %d channels to %d, stride %d, padding %d", p->c, p->m, p->stride,
+              p->before);
     set_part(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
     OK(cudnnBackendFinalize(plan));
     return plan;
@@ -243,7 +254,8 @@ static void pool_reference(const problem *p, const tensors *t, double *out, int 
                     continue;
                 size_t ix = at(&t[X], n, c, h, w);
                 if (pass)
-                    out[ix] += (double)t[Y].value[at(&t[Y], n, c, oy, ox)] / (p->pool == AVERAGE_WHOLE ? p->r * p->s : inside);
+                    out[ix] +=
+                        (double)t[Y].value[at(&t[Y], n, c, oy, ox)] / (p->pool == AVERAGE_WHOLE ? p->r * p->s : inside);
                 inside += !pass;
                 sum += (double)t[X].value[ix];
                 most = fmax(most, (double)t[X].value[ix]);
@@ -257,7 +269,8 @@ static double *reference(const problem *p, const tensors *t)
     const tensors *out = &t[p->backward ? X : Y];
     double *sum = calloc(out->count, sizeof *sum);
     for (int i = 0; i < p->n * p->m * t[Y].dim[2] * t[Y].dim[3] && p->pool; i++)
-        pool_reference(p, t, sum, i / p->m / t[Y].dim[3] / t[Y].dim[2], i % p->m, i / p->m / t[Y].dim[3] % t[Y].dim[2], i / p->m % t[Y].dim[3]);
+        pool_reference(p, t, sum, i / p->m / t[Y].dim[3] / t[Y].dim[2], i % p->m, i / p->m / t[Y].dim[3] % t[Y].dim[2],
+                       i / p->m % t[Y].dim[3]);
     if (p->pool)
         return sum;
     int cg = p->c / p->groups, each = p->m / p->groups;
@@ -266,14 +279,18 @@ static double *reference(const problem *p, const tensors *t)
             for (int i = 0; i < t[Y].dim[2] * t[Y].dim[3]; i++)
                 for (int j = 0; j < p->r * p->s * cg; j++) {
                     int oy = i / t[Y].dim[3], ox = i % t[Y].dim[3], c = j % cg, r = j / cg / p->s, s = j / cg % p->s;
-                    int h = oy * p->stride - p->before + r * p->dilation, w = ox * p->stride - p->before + s * p->dilation;
+                    int h = oy * p->stride - p->before + r * p->dilation,
+                        w = ox * p->stride - p->before + s * p->dilation;
                     if (h < 0 || w < 0 || h >= p->h || w >= p->w)
                         continue;
-                    size_t ix = at(&t[X], n, m / each * cg + c, h, w), iy = at(&t[Y], n, m, oy, ox), iw = at(&t[W], m, c, r, s);
-                    sum[p->backward ? ix : iy] += (double)t[W].value[iw] * (double)(p->backward ? t[Y].value[iy] : t[X].value[ix]);
+                    size_t ix = at(&t[X], n, m / each * cg + c, h, w), iy = at(&t[Y], n, m, oy, ox),
+                           iw = at(&t[W], m, c, r, s);
+                    sum[p->backward ? ix : iy] +=
+                        (double)t[W].value[iw] * (double)(p->backward ? t[Y].value[iy] : t[X].value[ix]);
                 }
     for (size_t i = 0; i < out->count && !p->backward; i++) {
-        sum[i] += (p->residual ? (double)t[RESIDUAL].value[i] : 0) + (p->bias ? (double)t[BIAS].value[i % (size_t)p->m] : 0);
+        sum[i] +=
+            (p->residual ? (double)t[RESIDUAL].value[i] : 0) + (p->bias ? (double)t[BIAS].value[i % (size_t)p->m] : 0);
         if (p->relu)
             sum[i] = fmin(fmax(sum[i], 0), p->upper > 0 ? p->upper : INFINITY);
     }
@@ -286,7 +303,11 @@ static void fill(const problem *p, tensors *t)
 {
     int oh = (p->h + p->before + p->after - p->dilation * (p->r - 1) - 1) / p->stride + 1;
     int ow = (p->w + p->before + p->after - p->dilation * (p->s - 1) - 1) / p->stride + 1;
-    const int dims[TENSORS][4] = {{p->n, p->c, p->h, p->w}, {p->m, p->c / p->groups, p->r, p->s}, {p->n, p->m, oh, ow}, {p->n, p->m, oh, ow}, {1, p->m, 1, 1}};
+    const int dims[TENSORS][4] = {{p->n, p->c, p->h, p->w},
+                                  {p->m, p->c / p->groups, p->r, p->s},
+                                  {p->n, p->m, oh, ow},
+                                  {p->n, p->m, oh, ow},
+                                  {1, p->m, 1, 1}};
     for (int i = 0; i < TENSORS; i++) {
         memcpy(t[i].dim, dims[i], sizeof t[i].dim);
         t[i].count = (size_t)dims[i][0] * (size_t)dims[i][1] * (size_t)dims[i][2] * (size_t)dims[i][3];
@@ -382,9 +403,11 @@ static double error_of(const problem *p, how how_)
     descriptor plan = plan_of(p, graph_of(p, t));
     if (how_ == FROM_JSON) { /* a plan that was kept: nobody hands the stand-in a graph */
         int64_t size = 0, got;
-        OK(cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, 0, &size, NULL));
+        OK(cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, 0, &size,
+                                    NULL));
         char *json = calloc(1, (size_t)size + 1);
-        OK(cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, size, &got, json));
+        OK(cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, size, &got,
+                                    json));
         while (made_count)
             OK(cudnnBackendDestroyDescriptor(made[--made_count]));
         plan = make(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
@@ -405,7 +428,9 @@ static double error_of(const problem *p, how how_)
     return error;
 }
 
-#define SMALL .n = 2, .c = 16, .h = 9, .w = 11, .m = 32, .r = 3, .s = 3, .groups = 1, .stride = 1, .dilation = 1, .before = 1, .after = 1
+#define SMALL                                                                                                          \
+    .n = 2, .c = 16, .h = 9, .w = 11, .m = 32, .r = 3, .s = 3, .groups = 1, .stride = 1, .dilation = 1, .before = 1,   \
+    .after = 1
 
 static void expect_all(const problem *problems, size_t count, how how_)
 {
@@ -423,9 +448,45 @@ Test(cudnn, convolutions)
         {SMALL, .strict = true},
         {SMALL, .type = BCAM_FAKE_F16},
         {SMALL, .type = BCAM_FAKE_BF16, .bias = true, .relu = true},
-        {.n = 2, .c = 32, .h = 9, .w = 12, .m = 16, .r = 3, .s = 3, .groups = 2, .stride = 2, .dilation = 1, .before = 1, .after = 1, .type = BCAM_FAKE_F16},
-        {.n = 3, .c = 8, .h = 12, .w = 12, .m = 8, .r = 3, .s = 3, .groups = 1, .stride = 2, .dilation = 1, .before = 0, .after = 1, .type = BCAM_FAKE_F16},
-        {.n = 1, .c = 8, .h = 13, .w = 13, .m = 8, .r = 3, .s = 3, .groups = 1, .stride = 1, .dilation = 2, .before = 2, .after = 2, .strict = true},
+        {.n = 2,
+         .c = 32,
+         .h = 9,
+         .w = 12,
+         .m = 16,
+         .r = 3,
+         .s = 3,
+         .groups = 2,
+         .stride = 2,
+         .dilation = 1,
+         .before = 1,
+         .after = 1,
+         .type = BCAM_FAKE_F16},
+        {.n = 3,
+         .c = 8,
+         .h = 12,
+         .w = 12,
+         .m = 8,
+         .r = 3,
+         .s = 3,
+         .groups = 1,
+         .stride = 2,
+         .dilation = 1,
+         .before = 0,
+         .after = 1,
+         .type = BCAM_FAKE_F16},
+        {.n = 1,
+         .c = 8,
+         .h = 13,
+         .w = 13,
+         .m = 8,
+         .r = 3,
+         .s = 3,
+         .groups = 1,
+         .stride = 1,
+         .dilation = 2,
+         .before = 2,
+         .after = 2,
+         .strict = true},
         {SMALL, .type = BCAM_FAKE_F16, .residual = true, .bias = true, .relu = true, .upper = 1.5},
         {SMALL, .strict = true, .bias = true, .relu = true},
     };
@@ -437,8 +498,32 @@ Test(cudnn, backward_data)
     static const problem problems[] = {
         {SMALL, .backward = true, .strict = true},
         {SMALL, .backward = true, .type = BCAM_FAKE_F16},
-        {.n = 2, .c = 16, .h = 9, .w = 12, .m = 32, .r = 3, .s = 3, .groups = 2, .stride = 2, .dilation = 1, .before = 1, .after = 1, .backward = true, .type = BCAM_FAKE_F16},
-        {.n = 2, .c = 16, .h = 11, .w = 12, .m = 16, .r = 1, .s = 1, .groups = 1, .stride = 2, .dilation = 1, .backward = true, .strict = true},
+        {.n = 2,
+         .c = 16,
+         .h = 9,
+         .w = 12,
+         .m = 32,
+         .r = 3,
+         .s = 3,
+         .groups = 2,
+         .stride = 2,
+         .dilation = 1,
+         .before = 1,
+         .after = 1,
+         .backward = true,
+         .type = BCAM_FAKE_F16},
+        {.n = 2,
+         .c = 16,
+         .h = 11,
+         .w = 12,
+         .m = 16,
+         .r = 1,
+         .s = 1,
+         .groups = 1,
+         .stride = 2,
+         .dilation = 1,
+         .backward = true,
+         .strict = true},
     };
     expect_all(problems, sizeof problems / sizeof *problems, PLAIN);
 }
@@ -454,8 +539,10 @@ Test(cudnn, poolings)
         {POOL, .pool = AVERAGE_INSIDE, .r = 3, .s = 3, .stride = 2, .before = 1, .after = 1, .type = BCAM_FAKE_F16},
         {POOL, .pool = AVERAGE_INSIDE, .r = 2, .s = 3, .stride = 2, .after = 1, .type = BCAM_FAKE_BF16},
         {POOL, .pool = AVERAGE_WHOLE, .r = 2, .s = 2, .stride = 2, .type = BCAM_FAKE_F16, .backward = true},
-        {POOL, .pool = AVERAGE_INSIDE, .r = 3, .s = 3, .stride = 2, .before = 1, .after = 1, .type = BCAM_FAKE_F16, .backward = true},
-        {POOL, .pool = AVERAGE_WHOLE, .r = 3, .s = 3, .stride = 1, .before = 1, .after = 1, .type = BCAM_FAKE_BF16, .backward = true},
+        {POOL, .pool = AVERAGE_INSIDE, .r = 3, .s = 3, .stride = 2, .before = 1, .after = 1, .type = BCAM_FAKE_F16,
+         .backward = true},
+        {POOL, .pool = AVERAGE_WHOLE, .r = 3, .s = 3, .stride = 1, .before = 1, .after = 1, .type = BCAM_FAKE_BF16,
+         .backward = true},
     };
     expect_all(problems, sizeof problems / sizeof *problems, PLAIN);
     expect_all(problems, 4, FROM_JSON);
@@ -470,7 +557,8 @@ Test(cudnn, captured)
 
 Test(cudnn, plan_read_back_from_json)
 {
-    static const problem problems[] = {{SMALL, .strict = true}, {SMALL, .type = BCAM_FAKE_F16, .bias = true, .relu = true}};
+    static const problem problems[] = {{SMALL, .strict = true},
+                                       {SMALL, .type = BCAM_FAKE_F16, .bias = true, .relu = true}};
     expect_all(problems, 2, FROM_JSON);
 }
 

@@ -142,16 +142,49 @@ Test(graph, stream_that_was_not_joined_is_refused)
     OK(cudaStreamSynchronize(b));
 }
 
-static cudaError_t malloc_(void) { void *p; return cudaMalloc(&p, 1); }
-static cudaError_t host_alloc(void) { void *p; return cudaHostAlloc(&p, 1, 0); }
-static cudaError_t free_(void) { return cudaFree(other); }
-static cudaError_t sync_stream(void) { return cudaStreamSynchronize(a); }
-static cudaError_t sync_other(void) { return cudaStreamSynchronize(b); }
-static cudaError_t sync_device(void) { return cudaDeviceSynchronize(); }
-static cudaError_t copy_now(void) { return cudaMemcpy(device, in, BYTES, cudaMemcpyHostToDevice); }
-static cudaError_t wait_outside(void) { return cudaStreamWaitEvent(a, fork_event, 0); }
-static cudaError_t sync_event(void) { return cudaEventSynchronize(fork_event); }
-static cudaError_t pageable(void) { char host[BYTES] = {0}; return cudaMemcpyAsync(device, host, BYTES, cudaMemcpyHostToDevice, a); }
+static cudaError_t malloc_(void)
+{
+    void *p;
+    return cudaMalloc(&p, 1);
+}
+static cudaError_t host_alloc(void)
+{
+    void *p;
+    return cudaHostAlloc(&p, 1, 0);
+}
+static cudaError_t free_(void)
+{
+    return cudaFree(other);
+}
+static cudaError_t sync_stream(void)
+{
+    return cudaStreamSynchronize(a);
+}
+static cudaError_t sync_other(void)
+{
+    return cudaStreamSynchronize(b);
+}
+static cudaError_t sync_device(void)
+{
+    return cudaDeviceSynchronize();
+}
+static cudaError_t copy_now(void)
+{
+    return cudaMemcpy(device, in, BYTES, cudaMemcpyHostToDevice);
+}
+static cudaError_t wait_outside(void)
+{
+    return cudaStreamWaitEvent(a, fork_event, 0);
+}
+static cudaError_t sync_event(void)
+{
+    return cudaEventSynchronize(fork_event);
+}
+static cudaError_t pageable(void)
+{
+    char host[BYTES] = {0};
+    return cudaMemcpyAsync(device, host, BYTES, cudaMemcpyHostToDevice, a);
+}
 
 Test(graph, what_cuda_forbids_spoils_the_capture)
 {
@@ -246,8 +279,8 @@ Test(graph, failure_within_a_replay_is_reported_by_the_wait)
 
 void **__cudaRegisterFatBinary(void *binary);
 void __cudaUnregisterFatBinary(void **handle);
-void __cudaRegisterFunction(void **handle, const char *host, char *device, const char *name, int limit, uint3 *tid, uint3 *bid, dim3 *block,
-                            dim3 *grid, int *warp);
+void __cudaRegisterFunction(void **handle, const char *host, char *device, const char *name, int limit, uint3 *tid,
+                            uint3 *bid, dim3 *block, dim3 *grid, int *warp);
 
 static const char known_stub, unknown_stub;
 
@@ -306,7 +339,8 @@ Test(graph, kernels_are_launched_by_name)
     OK(cudaMemcpyAsync(out, device, BYTES, cudaMemcpyDeviceToHost, a));
     OK(cudaStreamSynchronize(a));
     cr_assert_eq(out[BYTES - 1], 4);
-    REFUSED(cudaErrorInvalidDeviceFunction, cudaLaunchKernel(&unknown_stub, dim3_of(1), dim3_of(1), args, 0, a)); /* says its name on stderr */
+    REFUSED(cudaErrorInvalidDeviceFunction,
+            cudaLaunchKernel(&unknown_stub, dim3_of(1), dim3_of(1), args, 0, a)); /* says its name on stderr */
     REFUSED(cudaErrorInvalidConfiguration, cudaLaunchKernel(&known_stub, dim3_of(0), dim3_of(1), args, 0, a));
     REFUSED(cudaErrorInvalidConfiguration, cudaLaunchKernel(&known_stub, dim3_of(1), dim3_of(1025), args, 0, a));
     REFUSED(cudaErrorInvalidValue, cudaLaunchKernel(&known_stub, dim3_of(1), dim3_of(1), args, 49153, a));

@@ -131,8 +131,9 @@ PyTorch's own in float32 (the largest of three sets of its kernels). One photo o
 4 times PyTorch's own error plus 1e-6 is what the small goldens allow.
 
 float32 decides on which side of a ReLU's corner an activation lies that is nearer to it than rounding: with millions of
-activations some are, and one that falls on the other side moves a gradient by 1e-4 to 1e-2, here or in PyTorch's own. Where the CPU's error was larger than that, plain C, which adds in
-double, explained the same photo: the last column is the largest of its errors as a share of what is allowed.
+activations some are, and one that falls on the other side moves a gradient by 1e-4 to 1e-2, here or in PyTorch's own. Where the
+CPU's error was larger than is allowed, plain C, which adds in double, explained the same photo: the last column is the largest
+of its errors as a share of what is allowed.
 """
 
 
