@@ -139,3 +139,12 @@ bcam_status bcam_axis(const bcam_node *node, int64_t axis, int rank, int *out, b
     *out = (int)(axis < 0 ? axis + rank : axis);
     return BCAM_OK;
 }
+
+bcam_status bcam_ints_of(bcam_lower *lo, const bcam_node *node, const char *attr, int input, int64_t *out, int most,
+                         int *count, bcam_error *err)
+{
+    int value = bcam_in(lo, node, input);
+    if (value >= 0)
+        return bcam_ints(lo, node, value, out, most, count, err);
+    return bcam_attr_ints(node, attr, out, most, count, err);
+}

@@ -162,3 +162,88 @@ bcam_status bcam_emit_take(bcam_lower *lo, const bcam_node *node, int x, int axi
     }
     return BCAM_OK;
 }
+
+/* ---- arithmetic with broadcasting ---- */
+
+/* Whether constant b, broadcast to x, is one number a channel: (C,1,1), (1,C,1,1), … */
+static bool is_per_channel(const bcam_value *x, const bcam_value *b)
+{
+    int channel = b->rank - (x->rank - 1); /* b's axis that meets x's axis 1 */
+    if (x->rank < 2 || b->rank > x->rank || channel < 0 || b->dim[channel] != x->dim[1])
+        return false;
+    return bcam_count(b->rank, b->dim) == x->dim[1];
+}
+
+/* x op constant, where it is a scale or a shift of whole channels: such a step folds into the convolution before it. */
+static bcam_status emit_channel_arithmetic(bcam_lower *lo, const bcam_node *node, int x, int b, bcam_binary_kind kind,
+                                           int *value, bcam_error *err)
+{
+    const bcam_value from = *bcam_val(lo, b);
+    int64_t channels = bcam_val(lo, x)->dim[1];
+    int vector;
+    void *data;
+    bcam_status status = bcam_const_new(lo, node, from.name, BCAM_F32, 1, &channels, &data, &vector, err);
+    if (status != BCAM_OK)
+        return status;
+    bcam_const_read(&from, BCAM_F32, data);
+    for (int64_t c = 0; c < channels; c++) {
+        float *f = (float *)data + c;
+        *f = kind == BCAM_BINARY_SUB ? -*f : kind == BCAM_BINARY_DIV ? 1 / *f : *f;
+    }
+    bool scales = kind == BCAM_BINARY_MUL || kind == BCAM_BINARY_DIV;
+    return bcam_emit_norm(lo, node, x, scales ? vector : -1, scales ? -1 : vector, value, err);
+}
+
+static bcam_status emit_scalar_arithmetic(bcam_lower *lo, const bcam_node *node, int x, int b, bcam_binary_kind kind,
+                                          int *value, bcam_error *err)
+{
+    double s = bcam_scalar(lo, b);
+    bcam_unary_attr attr = {BCAM_UNARY_LINEAR, 1, 0};
+    switch (kind) {
+    case BCAM_BINARY_ADD:
+        attr.beta = (float)s;
+        break;
+    case BCAM_BINARY_SUB:
+        attr.beta = (float)-s;
+        break;
+    case BCAM_BINARY_DIV:
+        attr.alpha = (float)(1 / s);
+        break;
+    default:
+        attr.alpha = (float)s;
+        break;
+    }
+    return bcam_emit_unary(lo, node, x, attr, value, err);
+}
+
+/* A constant of integers among real numbers: the exponent of a Pow may be one. */
+static bcam_status as_real(bcam_lower *lo, const bcam_node *node, int *x, bcam_error *err)
+{
+    const bcam_value v = *bcam_val(lo, *x);
+    if (v.role != BCAM_ROLE_CONST || v.dtype == BCAM_F32)
+        return BCAM_OK;
+    void *data;
+    bcam_status status = bcam_const_new(lo, node, v.name, BCAM_F32, v.rank, v.dim, &data, x, err);
+    if (status == BCAM_OK)
+        bcam_const_read(&v, BCAM_F32, data);
+    return status;
+}
+
+bcam_status bcam_emit_arithmetic(bcam_lower *lo, const bcam_node *node, int a, int b, bcam_binary_kind kind, int *value,
+                                 bcam_error *err)
+{
+    bool commutes = kind == BCAM_BINARY_ADD || kind == BCAM_BINARY_MUL;
+    bool linear = commutes || kind == BCAM_BINARY_SUB || kind == BCAM_BINARY_DIV;
+    int x = bcam_is_const(lo, b) ? a : b, constant = x == a ? b : a;
+    if (linear && bcam_is_const(lo, constant) && (x == a || commutes)) {
+        const bcam_value *vx = bcam_val(lo, x), *vc = bcam_val(lo, constant);
+        if (bcam_count(vc->rank, vc->dim) == 1 && vc->rank <= vx->rank)
+            return emit_scalar_arithmetic(lo, node, x, constant, kind, value, err);
+        if (is_per_channel(vx, vc))
+            return emit_channel_arithmetic(lo, node, x, constant, kind, value, err);
+    }
+    bcam_status status = as_real(lo, node, &a, err);
+    if (status == BCAM_OK)
+        status = as_real(lo, node, &b, err);
+    return status != BCAM_OK ? status : bcam_emit_binary(lo, node, a, b, kind, value, err);
+}

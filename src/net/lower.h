@@ -44,7 +44,7 @@ typedef struct bcam_op {
 
 const bcam_op *bcam_op_find(const bcam_node *node, int opset); /* NULL: not supported */
 
-/* ---- operands ---- */
+/* ---- node.c: operands ---- */
 int bcam_in(bcam_lower *lo, const bcam_node *node, int index); /* value of an input; -1 where left out */
 bcam_value *bcam_val(const bcam_lower *lo, int value);
 bool bcam_is_const(const bcam_lower *lo, int value);
@@ -59,18 +59,18 @@ bcam_status bcam_in_const(bcam_lower *lo, const bcam_node *node, int index, int 
 /** All elements of a constant as integers (at most `most`). */
 bcam_status bcam_ints(bcam_lower *lo, const bcam_node *node, int value, int64_t *out, int most, int *count,
                       bcam_error *err);
-/** Integers that older operator sets keep in an attribute and newer ones in an input; *count is -1 where neither is there. */
-bcam_status bcam_ints_of(bcam_lower *lo, const bcam_node *node, const char *attr, int input, int64_t *out, int most,
-                         int *count, bcam_error *err);
 /** The first element of a constant as a number. */
 double bcam_scalar(const bcam_lower *lo, int value);
 
-/* ---- attributes ---- */
+/* ---- attrs.c: attributes ---- */
 int64_t bcam_attr_int(const bcam_node *node, const char *name, int64_t otherwise);
 double bcam_attr_float(const bcam_node *node, const char *name, double otherwise);
 const char *bcam_attr_string(const bcam_node *node, const char *name, const char *otherwise);
 bcam_status bcam_attr_ints(const bcam_node *node, const char *name, int64_t *out, int most, int *count,
                            bcam_error *err); /* *count -1: absent */
+/** Integers that older operator sets keep in an attribute and newer ones in an input; *count is -1 where neither is there. */
+bcam_status bcam_ints_of(bcam_lower *lo, const bcam_node *node, const char *attr, int input, int64_t *out, int most,
+                         int *count, bcam_error *err);
 /** An axis in -rank … rank-1 made 0 … rank-1. */
 bcam_status bcam_axis(const bcam_node *node, int64_t axis, int rank, int *out, bcam_error *err);
 
