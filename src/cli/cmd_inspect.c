@@ -37,13 +37,8 @@ static const char *batch_text(const bcam_model_info *m)
 
 /* ---- as a table ---- */
 
-static void print_model(const bcam_model_info *m)
+static void print_shapes(const bcam_model_info *m)
 {
-    printf("model       %s\n", m->path);
-    printf("size        %.1f MB, %.2f million parameters, %.2f GFLOP forward per photo\n", (double)m->bytes / 1e6,
-           (double)m->parameters / 1e6, m->forward_gflop);
-    printf("made by     %s, operator set %d\n", m->producer && *m->producer ? m->producer : "(not said)", m->opset);
-    printf("sha256      %s\n", m->sha256);
     if (m->nhwc)
         printf("input       %s (N,%d,%d,%d)\n", m->input, m->height, m->width, m->channels);
     else
@@ -52,6 +47,17 @@ static void print_model(const bcam_model_info *m)
            activation_name(m->activation), m->one_unit ? "; two classes: 1 is this number, 0 its negation" : "");
     printf("batch       %s%s%s\n", batch_text(m), m->batch_note && *m->batch_note ? ": " : "",
            m->batch_note ? m->batch_note : "");
+}
+
+static void print_model(const bcam_model_info *m)
+{
+    printf("model       %s\n", m->path);
+    printf("size        %.1f MB, %.2f million parameters, %.2f GFLOP forward per photo\n", (double)m->bytes / 1e6,
+           (double)m->parameters / 1e6, m->forward_gflop);
+    printf("made by     %s, operator set %d\n", m->producer && *m->producer ? m->producer : "(not said)", m->opset);
+    printf("sha256      %s\n", m->sha256);
+    if (m->class_count) /* else it is not supported, and no shapes are known */
+        print_shapes(m);
 }
 
 /* Several, so that one has to be chosen. */
