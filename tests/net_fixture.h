@@ -31,4 +31,24 @@ static inline bcam_status open_net(bytes g, int64_t opset, const char *output, i
     return status == BCAM_OK ? bcam_net_open(graph, batch, &net, &err) : status;
 }
 
+/** A graph of operator set 17 that must open. */
+static inline void opens(bytes g, int64_t batch)
+{
+    cr_assert_eq(open_net(g, 17, NULL, batch), BCAM_OK, "%s", err.message);
+}
+
+/* From a picture `from` of 3 channels to two scores y. */
+static inline void head(bytes *g, const char *from)
+{
+    op(g, "gap", "GlobalAveragePool", from, "pooled", "");
+    op(g, "flat", "Flatten", "pooled", "rows", "");
+    ones(g, "head.weight", "2,3");
+    op(g, "head", "Gemm", "rows head.weight", "y", "transB=1");
+}
+
+static inline void conv(bytes *g, const char *name, const char *inputs, const char *output)
+{
+    op(g, name, "Conv", inputs, output, "");
+}
+
 #endif

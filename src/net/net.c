@@ -38,6 +38,16 @@ int bcam_net_unsupported(const bcam_graph *graph, bcam_unsupported_fn fn, void *
     return found;
 }
 
+bcam_status bcam_net_check_weights(const bcam_graph *graph, bcam_error *err)
+{
+    bool *needed = NULL;
+    bcam_status status = mark_needed(graph, bcam_score_find(graph, bcam_net_output(graph)).logits, &needed, err);
+    if (status == BCAM_OK)
+        status = bcam_weights_check(graph, needed, err);
+    bcam_free(needed);
+    return status;
+}
+
 /* ---- input ---- */
 
 /* The dimension of the height, before that of the width: 2 of (N,C,H,W), 1 of (N,H,W,C); 0 where it is neither. */
@@ -221,8 +231,6 @@ bcam_status bcam_net_open(const bcam_graph *graph, int64_t batch, bcam_net **out
     }
     if (status == BCAM_OK)
         status = lower_net(net, batch, err);
-    if (status == BCAM_OK)
-        status = bcam_weights_check(graph, net->needed, err);
     if (status == BCAM_OK) {
         net->info.input_value = net->lower.input;
         status = bcam_names_prepare(net, err);

@@ -39,6 +39,10 @@ void bcam_net_close(bcam_net **net);
 const bcam_net_info *bcam_net_get_info(const bcam_net *net);
 bcam_plan *bcam_net_plan(bcam_net *net); /* owned by the net; the following calls and cam/ add to it */
 
+/** Whether the weights of convolutions, products and norms that the score needs are numbers; E_MODEL naming the tensor and its node. Reads them all:
+ *  once for a file is enough. */
+bcam_status bcam_net_check_weights(const bcam_graph *graph, bcam_error *err);
+
 /** Calls back for every node that the score needs and that no row of ops.def takes; returns their number. */
 typedef void (*bcam_unsupported_fn)(void *data, const bcam_node *node, const char *reason);
 int bcam_net_unsupported(const bcam_graph *graph, bcam_unsupported_fn fn, void *data);

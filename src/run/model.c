@@ -1,5 +1,5 @@
-/* model.c - a model file as it is asked for: which output is explained, and how large its photos are where the file
- * leaves that open. */
+/* model.c - a model file as it is asked for: which output is explained, whether its weights are numbers, and how large its photos are where the
+ * file leaves that open. */
 #include "run/engine.h"
 
 static bcam_status fit_size(bcam_graph *graph, const char *preprocess, bcam_error *err)
@@ -25,5 +25,5 @@ bcam_status bcam_model_open(const char *path, const char *output, const char *pr
         status = bcam_net_choose_output(*out, output, err);
     if (status == BCAM_OK)
         status = fit_size(*out, preprocess, err);
-    return status;
+    return status == BCAM_OK ? bcam_net_check_weights(*out, err) : status;
 }

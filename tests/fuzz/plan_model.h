@@ -91,7 +91,9 @@ static void plan_graph(const bcam_graph *graph, int64_t batch)
     int targets[2], count;
     bcam_error err = {0};
     bcam_net *net = NULL;
-    bcam_status status = bcam_net_open(graph, batch, &net, &err);
+    bcam_status status = bcam_net_check_weights(graph, &err);
+    if (status == BCAM_OK)
+        status = bcam_net_open(graph, batch, &net, &err);
     FUZZ_CHECK((status == BCAM_OK) == (net != NULL));
     if (status == BCAM_OK)
         status = choose_targets(net, targets, &count, &err);
