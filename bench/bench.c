@@ -114,7 +114,7 @@ static const char usage[] =
     "  --seconds S            length of a round (1)\n"
     "  --contestant           take part in an interleaved comparison (bench.h); --name NAME: under this name\n"
     "  --segments             time of each segment, and the share of the last\n"
-    "  --steps                a table of steps: verb, arithmetic, memory traffic, algorithm\n"
+    "  --steps                a table of steps: verb, time (on the CPU), arithmetic, memory traffic, algorithm\n"
     "  --roofline TFLOPS TBPS the limit of the steps, one by one, on such a machine, and how near the measured time is\n";
 
 enum { OPT_NAME = 256, OPT_ROOFLINE, OPT_HELP };
@@ -131,7 +131,7 @@ static const struct option long_options[] = {
     {"help", no_argument, NULL, OPT_HELP},       {NULL, 0, NULL, 0}};
 
 static const char *const precisions[] = {
-    [BCAM_PRECISION_AUTO] = "auto", [BCAM_PRECISION_FP32] = "fp32", [BCAM_PRECISION_FP64] = "fp64",
+    [BCAM_PRECISION_DEFAULT] = "auto", [BCAM_PRECISION_FP32] = "fp32", [BCAM_PRECISION_FP64] = "fp64",
     [BCAM_PRECISION_TF32] = "tf32", [BCAM_PRECISION_BF16] = "bf16", [BCAM_PRECISION_FP16] = "fp16"};
 
 const char *bench_precision_name(bcam_precision precision)

@@ -5,10 +5,12 @@
  *   bench_net MODEL.onnx … --segments | --steps | --roofline 798 3.0           see --help
  *
  * Before each round every pair's pixels are filled with other random bytes, outside the clock. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
+#include "cpu/cpu.h"
 #include "run/engine.h"
 
 typedef struct net {
@@ -196,12 +198,57 @@ static bcam_status print_segments(net *n, bcam_error *err)
 
 /* ---- steps and their limit ---- */
 
-static void print_steps(const bench_plan *plan)
+enum { STEP_ROUNDS = 9 };
+
+/* Seconds of each step, the median of whole rounds: what a step finds in the caches is what it finds in a run. The CPU's steps alone can be
+ * clocked from here; elsewhere all are NAN. */
+static bcam_status time_steps(net *n, size_t count, double *seconds, bcam_error *err)
 {
-    printf("step\tsegment\tverb\tGFLOP\tMB\talgorithm\tname\n");
-    for (size_t s = 0; s < plan->count; s++)
-        printf("%zu\t%s\t%s\t%.4f\t%.4f\t%s\t%s\n", s, segment_names[plan->steps[s].segment], plan->steps[s].verb,
-               plan->steps[s].flop * 1e-9, plan->steps[s].bytes * 1e-6, plan->steps[s].algorithm, plan->steps[s].name);
+    bcam_status status = BCAM_OK;
+    bool on_cpu = n->engine->api == &bcam_cpu_device;
+    double *took = calloc(count * STEP_ROUNDS + 1, sizeof *took);
+    if (!took)
+        return bcam_fail_memory(err, count * STEP_ROUNDS, "the steps' times");
+    for (int round = 0; round < STEP_ROUNDS && on_cpu && !status; round++) {
+        memset(seconds, 0, count * sizeof *seconds);
+        bcam_cpu_time_steps(n->engine->program, seconds);
+        status = n->engine->api->run(n->engine->program, BCAM_SEGMENTS_ALL, 0, err);
+        for (size_t s = 0; s < count; s++)
+            took[s * STEP_ROUNDS + (size_t)round] = seconds[s];
+    }
+    if (on_cpu)
+        bcam_cpu_time_steps(n->engine->program, NULL);
+    for (size_t s = 0; s < count; s++)
+        seconds[s] = on_cpu ? bench_median(took + s * STEP_ROUNDS, STEP_ROUNDS) : NAN;
+    free(took);
+    return status;
+}
+
+static void print_steps(const bench_plan *plan, const double *seconds)
+{
+    double sum = 0;
+    printf("step\tsegment\tverb\tms\tGFLOP\tMB\tGFLOP/s\tGB/s\talgorithm\tname\n");
+    for (size_t s = 0; s < plan->count; s++) {
+        const bench_step *step = &plan->steps[s];
+        printf("%zu\t%s\t%s\t%.4f\t%.4f\t%.4f\t%.1f\t%.2f\t%s\t%s\n", s, segment_names[step->segment], step->verb,
+               seconds[s] * 1e3, step->flop * 1e-9, step->bytes * 1e-6,
+               step->alias ? 0 : step->flop / seconds[s] * 1e-9, step->alias ? 0 : step->bytes / seconds[s] * 1e-9,
+               step->algorithm, step->name);
+        sum += seconds[s];
+    }
+    printf("all\t\t\t%.4f\n", sum * 1e3);
+}
+
+static bcam_status measure_steps(net *n, const bench_plan *plan, bcam_error *err)
+{
+    double *seconds = calloc(plan->count + 1, sizeof *seconds);
+    bcam_status status = seconds ? BCAM_OK : bcam_fail_memory(err, plan->count, "the steps' times");
+    if (!status)
+        status = time_steps(n, plan->count, seconds, err);
+    if (!status)
+        print_steps(plan, seconds);
+    free(seconds);
+    return status;
 }
 
 static bcam_status print_roofline(net *n, const bench_plan *plan, bcam_error *err)
@@ -242,7 +289,7 @@ static bcam_status measure(net *n, bcam_error *err)
     if (o->steps || o->roofline)
         status = bench_plan_read(o, n->info.batch, n->engine, &plan, err);
     if (!status && o->steps)
-        print_steps(&plan);
+        status = measure_steps(n, &plan, err);
     if (!status && o->roofline)
         status = print_roofline(n, &plan, err);
     bench_plan_fini(&plan);

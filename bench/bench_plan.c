@@ -158,7 +158,7 @@ bcam_status bench_plan_read(const bench_options *o, int batch, const bcam_engine
     bcam_status status = engine ? BCAM_OK : bcam_device_find(o->device, &device, &look.real, err);
     if (status)
         return status;
-    bcam_precision precision = o->precision == BCAM_PRECISION_AUTO ? look.real->precision : o->precision;
+    bcam_precision precision = o->precision == BCAM_PRECISION_DEFAULT ? look.real->precision : o->precision;
     look.real_bytes = precision == BCAM_PRECISION_FP16 || precision == BCAM_PRECISION_BF16 ? 2 : 4;
     bcam_device_api api = *look.real;
     api.compile = spy;

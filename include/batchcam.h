@@ -97,14 +97,16 @@ typedef enum bcam_dtype {
     BCAM_BF16
 } bcam_dtype;
 
-/** How a device stores and multiplies; the CPU has fp32 alone. */
+/** How a device stores and multiplies. The CPU has fp32, and bf16 where the processor multiplies bfloat16. */
 typedef enum bcam_precision {
-    BCAM_PRECISION_AUTO = 0, /* the device's default: fp32 on the CPU, tf32 on CUDA */
+    BCAM_PRECISION_DEFAULT = 0, /* the device's own: fp32 on the CPU, tf32 on CUDA */
     BCAM_PRECISION_FP32,
     BCAM_PRECISION_FP64, /* plain C only, for checks */
     BCAM_PRECISION_TF32, /* stored as float, multiplied with 10 bits of mantissa */
     BCAM_PRECISION_BF16,
-    BCAM_PRECISION_FP16
+    BCAM_PRECISION_FP16,
+    /* bcam_run only: the fastest whose maps agree with fp32's on the first 64 photos, see docs/formats.md */
+    BCAM_PRECISION_AUTO
 } bcam_precision;
 
 /** How probabilities are made from logits. A model of one output unit has two classes, whose probabilities are always sigmoids. */
@@ -132,7 +134,7 @@ typedef struct bcam_engine_options {
     /* "auto" (CUDA where there is a card, else the CPU), "cpu", "cuda", "cuda:1" (the second card), "reference"
      * (plain C, slow, for checks); NULL: "auto" */
     const char *device;
-    bcam_precision precision; /* AUTO: fp32 on the CPU, tf32 on CUDA */
+    bcam_precision precision; /* DEFAULT: fp32 on the CPU, tf32 on CUDA; AUTO: bcam_run only */
     int batch; /* N, photos computed at once; 0: chosen from the machine. A model whose batch cannot be lifted runs at 1 */
     int threads;               /* total; 0: all cores */
     bool deterministic;        /* no choice of algorithm by timing */
@@ -388,7 +390,7 @@ typedef struct bcam_selftest_row {
 
 typedef void (*bcam_selftest_fn)(void *data, const bcam_selftest_row *row);
 
-/** Runs every verb's case table on `device` (NULL: "auto") against the plain C reference, a row a verb. `precision`: as the device is opened, AUTO
+/** Runs every verb's case table on `device` (NULL: "auto") against the plain C reference, a row a verb. `precision`: as the device is opened, DEFAULT
  *  for fp32; what is allowed follows it. `seed` 0: from the clock; the seed used is returned in *seed. Returns E_DEVICE where a case failed. */
 BCAM_API bcam_status bcam_selftest(const char *device, bcam_precision precision, uint64_t *seed, bcam_selftest_fn row,
                                    void *data, bcam_error *err);

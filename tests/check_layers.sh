@@ -33,7 +33,7 @@ declare -A may=(
 # library: what its headers look like, and the rooms that may use it; where several files do, the one header of theirs that includes it
 libraries="
 nettle   nettle/                 base
-onednn   (oneapi/|dnnl)          cpu
+onednn   (oneapi/|dnnl\.h)       cpu     src/cpu/dnnl.h
 jpeg     (jpeglib|jerror|jconfig|turbojpeg)  in,out
 png      png                     in
 exif     libexif/                in

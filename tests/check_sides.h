@@ -65,9 +65,9 @@ static inline void check_report(const check_tally *t)
               (unsigned long long)t->seed, t->message);
 }
 
-/** All cases of a verb on two sides. */
-static inline void check_verb(const char *what, bcam_verb verb, const bcam_check_side *reference,
-                              const bcam_check_side *candidate, bool exact)
+/** All cases of a verb on two sides; returns the largest error as a share of what is allowed. */
+static inline double check_verb(const char *what, bcam_verb verb, const bcam_check_side *reference,
+                                const bcam_check_side *candidate, bool exact)
 {
     check_tally tally = {.verb = verb, .what = what, .seed = check_seed()};
     for (size_t i = 0; i < bcam_check_case_count(verb); i++) {
@@ -80,6 +80,7 @@ static inline void check_verb(const char *what, bcam_verb verb, const bcam_check
         check_count(&tally, &result);
     }
     check_report(&tally);
+    return tally.worst;
 }
 
 #endif

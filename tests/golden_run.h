@@ -15,6 +15,7 @@ enum { GOLDEN_ROWS = 16 }; /* layers of one golden, at most */
 typedef struct golden_way {
     const char *device;
     bcam_precision precision;
+    bool deterministic;
     double factor, floor, jumps; /* jumps 0: as floor */
     const char *output;          /* what is explained: these three are the engine's options */
     bcam_score score;
@@ -104,6 +105,7 @@ static inline int golden_run_rows(golden_way *way, const char *folder, const gol
     snprintf(model, sizeof model, "%s/model.onnx", folder);
     bcam_engine_options options = {.device = way->device,
                                    .precision = way->precision,
+                                   .deterministic = way->deterministic,
                                    .output = way->output,
                                    .score = way->score,
                                    .activation = way->activation,
@@ -159,6 +161,43 @@ static inline bool golden_is_narrow(const char *name)
 static inline bool golden_is_small(const char *name)
 {
     return !golden_is_narrow(name);
+}
+
+/* Of the narrow ones, between them every kind of block. */
+static inline bool golden_is_chosen(const char *name)
+{
+    static const char *const chosen[] = {
+        "narrow_convnext_new", "narrow_densenet_old", "narrow_efficientnet_new_kept", "narrow_hrnet_old",
+        "narrow_regnet_y_new", "narrow_res2net_new",  "narrow_shufflenet_v2_new",     "narrow_xception_old_kept"};
+    for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++)
+        if (strcmp(name, chosen[i]) == 0)
+            return true;
+    return false;
+}
+
+/* ---- ways that round to e = 2^-11 (tf32, fp16) or 2^-8 (bf16) ----
+ *
+ * Activations and logits may be 8 e off. So must three in four of all comparisons be; but rounding turns a share of about e of the ReLUs on or
+ * off, which moves gradients by about sqrt(e) and is magnified where a channel's weight is a small difference: for gradients, weights and maps
+ * 16 sqrt(e) is the limit. Deeper networks magnify what is rounded: for the narrow ones, PyTorch's own error in float32 (e = 2^-24) is allowed
+ * besides, times how much coarser the way rounds. */
+
+static inline golden_way golden_coarse(bcam_precision precision, double e)
+{
+    return (golden_way){.precision = precision, .floor = 8 * e, .jumps = 16 * sqrt(e), .wants = golden_is_small};
+}
+
+/* The same way, now for the narrow ones. */
+static inline void golden_coarse_deep(golden_way *way, double e)
+{
+    way->factor = e * (1 << 24);
+    way->wants = golden_is_chosen;
+}
+
+static inline void golden_expect_calm(const golden_way *way)
+{
+    cr_assert_geq(way->calm * 4, way->compared * 3, "only %d of %d comparisons are within the lower floor", way->calm,
+                  way->compared);
 }
 
 /* The narrow versions of known networks have all their layers explained at once, the others one after the other. */

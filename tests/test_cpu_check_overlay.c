@@ -23,7 +23,7 @@ ParameterizedTestParameters(check_overlay, against_plain)
 
 ParameterizedTest(int *verb, check_overlay, against_plain)
 {
-    bcam_check_side plain = check_open(true, BCAM_PRECISION_FP32, 2), side = check_open(false, BCAM_PRECISION_AUTO, 2);
+    bcam_check_side plain = check_open(true, BCAM_PRECISION_FP32, 2), side = check_open(false, BCAM_PRECISION_DEFAULT, 2);
     check_verb("cpu against plain C", (bcam_verb)*verb, &plain, &side, false);
     check_close(&plain);
     check_close(&side);
@@ -36,7 +36,7 @@ ParameterizedTestParameters(check_overlay, any_threads)
 
 ParameterizedTest(int *verb, check_overlay, any_threads)
 {
-    bcam_check_side one = check_open(false, BCAM_PRECISION_AUTO, 1), three = check_open(false, BCAM_PRECISION_AUTO, 3);
+    bcam_check_side one = check_open(false, BCAM_PRECISION_DEFAULT, 1), three = check_open(false, BCAM_PRECISION_DEFAULT, 3);
     check_verb("1 thread against 3", (bcam_verb)*verb, &one, &three, true);
     check_close(&one);
     check_close(&three);
@@ -45,7 +45,7 @@ ParameterizedTest(int *verb, check_overlay, any_threads)
 /* oneDNN must really be doing the verbs that it is there for. */
 Test(check_overlay, is_in_use)
 {
-    bcam_check_side side = check_open(false, BCAM_PRECISION_AUTO, 2);
+    bcam_check_side side = check_open(false, BCAM_PRECISION_DEFAULT, 2);
     static const bcam_verb verbs_of_dnnl[] = {BCAM_VERB_CONV, BCAM_VERB_CONV_BWD, BCAM_VERB_GEMM, BCAM_VERB_GEMM_BWD};
     for (size_t i = 0; i < BCAM_COUNT(verbs_of_dnnl); i++)
         cr_expect(bcam_cpu_slots(side.device)[verbs_of_dnnl[i]].run != NULL, "%s is plain",
@@ -87,7 +87,7 @@ static float two_relus(const bcam_check_side *side, float first)
 /* A broken weight must show in the maps, not end as zero in the next ReLU. */
 Test(check_overlay, nan_weights_show)
 {
-    bcam_check_side plain = check_open(true, BCAM_PRECISION_FP32, 1), side = check_open(false, BCAM_PRECISION_AUTO, 1);
+    bcam_check_side plain = check_open(true, BCAM_PRECISION_FP32, 1), side = check_open(false, BCAM_PRECISION_DEFAULT, 1);
     cr_expect_eq(two_relus(&side, 0.5f), 3);
     cr_expect(isnan(two_relus(&plain, NAN)));
     cr_expect(isnan(two_relus(&side, NAN)));
@@ -99,7 +99,7 @@ Test(check_overlay, nan_weights_show)
 Test(check_overlay, constants_can_change)
 {
     static const bcam_verb products[] = {BCAM_VERB_CONV, BCAM_VERB_GEMM};
-    bcam_check_side side = check_open(false, BCAM_PRECISION_AUTO, 2);
+    bcam_check_side side = check_open(false, BCAM_PRECISION_DEFAULT, 2);
     for (size_t v = 0; v < BCAM_COUNT(products); v++) {
         bcam_check_case c;
         bcam_check_data data;
@@ -127,7 +127,7 @@ Test(check_overlay, constants_can_change)
 Test(check_overlay, memory_runs_out)
 {
     static const bcam_verb products[] = {BCAM_VERB_CONV, BCAM_VERB_CONV_BWD, BCAM_VERB_GEMM, BCAM_VERB_GEMM_BWD};
-    bcam_check_side side = check_open(false, BCAM_PRECISION_AUTO, 2);
+    bcam_check_side side = check_open(false, BCAM_PRECISION_DEFAULT, 2);
     for (size_t v = 0; v < BCAM_COUNT(products); v++) {
         bcam_check_case c;
         bcam_check_data data;
@@ -163,7 +163,7 @@ static void count_rows(void *data, const bcam_selftest_row *row)
 
 Test(check_overlay, selftest)
 {
-    bcam_check_side plain = check_open(true, BCAM_PRECISION_FP32, 2), side = check_open(false, BCAM_PRECISION_AUTO, 2);
+    bcam_check_side plain = check_open(true, BCAM_PRECISION_FP32, 2), side = check_open(false, BCAM_PRECISION_DEFAULT, 2);
     bcam_error err = {0};
     int counts[3] = {0};
     uint64_t seed = check_seed();

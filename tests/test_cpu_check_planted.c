@@ -111,7 +111,7 @@ Test(check_planted, is_caught)
     bcam_check_side plain = check_open(true, BCAM_PRECISION_FP32, 2);
     uint64_t seed = check_seed();
     for (size_t i = 0; i < BCAM_COUNT(plants); i++) {
-        bcam_check_side side = check_open(false, BCAM_PRECISION_AUTO, 2);
+        bcam_check_side side = check_open(false, BCAM_PRECISION_DEFAULT, 2);
         bcam_check_case c;
         bcam_check_result result;
         bcam_error err = {0};

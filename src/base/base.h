@@ -87,6 +87,9 @@ double bcam_random_unit(uint64_t *state); /* [0, 1) */
 void bcam_sha256_hex(const void *data, size_t bytes, char out[65]);
 /** The same of a file, read in pieces. */
 bcam_status bcam_sha256_file(const char *path, char out[65], bcam_error *err);
+/** The path of a file among what can be found out again, $XDG_CACHE_HOME/batchcam/NAME or ~/.cache/batchcam/NAME, allocated; `make`: with the
+ *  folders on the way. NULL where there is no home for it. */
+char *bcam_cache_path(const char *name, bool make);
 /** Reads a whole regular file of at most `limit` bytes into allocated memory with a zero byte behind it. */
 bcam_status bcam_file_read(const char *path, size_t limit, char **data, size_t *bytes, bcam_error *err);
 /** "dir" + "/" + "name", allocated; and the folder part of a path ("." where there is none), allocated. */

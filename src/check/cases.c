@@ -147,7 +147,7 @@ static bcam_check_rule backward_rule(const bcam_check_case *c)
     }
 }
 
-static void make_backward(const bcam_check_case *forward, bcam_check_case *c)
+void bcam_check_backward(const bcam_check_case *forward, bcam_check_case *c)
 {
     int which = forward->verb == BCAM_VERB_BINARY ? forward->step.u.binary.which : 0;
     int place[2];
@@ -182,7 +182,7 @@ void bcam_check_case_get(bcam_verb verb, size_t index, bcam_check_case *out)
     forward.step.segment = BCAM_SEGMENT_FORWARD;
     forward_table(forward.verb)->make(index, &forward);
     if (backward)
-        make_backward(&forward, out);
+        bcam_check_backward(&forward, out);
     else
         *out = forward;
     out->step.name = bcam_verb_name(verb); /* lives as long as the program */

@@ -26,6 +26,8 @@ extern const bcam_check_table bcam_check_select, bcam_check_cam, bcam_check_upsa
 
 /** An operand of real numbers. */
 bcam_check_operand bcam_check_real(bcam_role role, bcam_check_lead lead, int rank, const int64_t *dim);
+/** The backward case of a forward one. */
+void bcam_check_backward(const bcam_check_case *forward, bcam_check_case *backward);
 #define DIMS(...) ((const int64_t[]){__VA_ARGS__})
 
 #endif

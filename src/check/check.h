@@ -95,7 +95,7 @@ void bcam_check_forward(const bcam_check_case *backward, bcam_check_case *forwar
 typedef struct bcam_check_side {
     const bcam_device_api *api;
     bcam_device *device;
-    bcam_precision precision; /* of a candidate that is coarser than float: TF32, BF16, FP16; else AUTO */
+    bcam_precision precision; /* of a candidate that is coarser than float: TF32, BF16, FP16; else DEFAULT */
     /* Its products are those of libraries that choose another way for another batch: a photo alone is not compared with it in its batch. */
     bool libraries;
 } bcam_check_side;

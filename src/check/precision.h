@@ -7,7 +7,7 @@
 
 #include "check/bind.h"
 
-/** Rounds a case's real inputs to what the precision holds (BCAM_PRECISION_AUTO: leaves them). */
+/** Rounds a case's real inputs to what the precision holds (BCAM_PRECISION_DEFAULT: leaves them). */
 void bcam_check_round(const bcam_check_case *c, bcam_precision precision, bcam_check_data *data);
 /** A number as a case's output holds it. */
 double bcam_check_held(const bcam_check_case *c, int out, bcam_precision precision, double value);

@@ -62,14 +62,41 @@ static bcam_status place_constants(bcam_program *p, const bcam_plan *plan, bcam_
     return status;
 }
 
+static void keep_float(bcam_program *p, int value)
+{
+    if (p->place.tensors[value].dtype == BCAM_BF16)
+        p->place.tensors[value].dtype = BCAM_F32;
+}
+
+/* Activations and gradients that are pictures become bfloat16; maps stay what they are, and constants are packed by whoever reads them. */
+static void shorten(bcam_program *p)
+{
+    for (size_t v = 0; v < p->place.value_count; v++) {
+        const bcam_value *value = &p->place.values[v];
+        if (value->rank == 4 && value->dtype == BCAM_F32 && value->role != BCAM_ROLE_CONST)
+            p->place.tensors[v].dtype = BCAM_BF16;
+    }
+    for (size_t s = 0; s < p->place.step_count; s++) {
+        const bcam_step *step = &p->place.steps[s];
+        if (step->verb == BCAM_VERB_CAM || step->verb == BCAM_VERB_UPSAMPLE)
+            keep_float(p, step->out[0]);
+        if (step->verb == BCAM_VERB_UPSAMPLE)
+            keep_float(p, step->in[0]);
+    }
+}
+
 bcam_status bcam_cpu_place(bcam_program *program, const bcam_plan *plan, bcam_error *err)
 {
     const bcam_device_options *options = &program->device->options;
     bcam_order weights = options->reference ? BCAM_ORDER_KERNEL : BCAM_ORDER_DENSE;
     bcam_dtype real = options->precision == BCAM_PRECISION_FP64 ? BCAM_F64 : BCAM_F32;
-    bcam_status status;
-    if ((status = bcam_placement_lay(&program->place, weights, real, err)) ||
-        (status = bcam_placement_share(&program->place, plan, err)) || (status = place_arena(program, err)))
+    bcam_status status = bcam_placement_lay(&program->place, weights, real, err);
+    if (status)
+        return status;
+    if (options->precision == BCAM_PRECISION_BF16)
+        shorten(program);
+    if ((status = bcam_placement_share(&program->place, plan, err)) || (status = bcam_cpu_passes(program, err)) ||
+        (status = place_arena(program, err)))
         return status;
     return place_constants(program, plan, err);
 }

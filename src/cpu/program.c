@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cpu/fast.h"
 #include "cpu/program.h"
 
 /* ---- the device ---- */
@@ -31,12 +32,15 @@ static bcam_status resolve_options(bcam_device_options *o, bcam_error *err)
     if (o->threads < 0 || o->threads > MOST_THREADS)
         return bcam_fail(err, BCAM_E_ARGUMENT, "%d threads will not do; give 1 to %d, or 0 for all cores", o->threads,
                          MOST_THREADS);
-    if (o->precision == BCAM_PRECISION_AUTO)
+    if (o->precision == BCAM_PRECISION_DEFAULT)
         o->precision = BCAM_PRECISION_FP32;
-    if (o->precision != BCAM_PRECISION_FP32 && o->precision != BCAM_PRECISION_FP64)
-        return bcam_fail(
-            err, BCAM_E_UNSUPPORTED,
-            "the CPU computes in fp32 only; choose --precision fp32, or --device cuda for tf32, bf16 and fp16");
+    if (o->precision == BCAM_PRECISION_BF16 && !o->reference && !bcam_cpu_dnnl_bf16())
+        return bcam_fail(err, BCAM_E_UNSUPPORTED,
+                         "this processor does not multiply bfloat16; choose --precision fp32 or auto");
+    if (o->precision != BCAM_PRECISION_FP32 && o->precision != BCAM_PRECISION_FP64 &&
+        o->precision != BCAM_PRECISION_BF16)
+        return bcam_fail(err, BCAM_E_UNSUPPORTED,
+                         "the CPU computes in fp32 and bf16; choose one of these, or --device cuda for tf32 and fp16");
     if (o->threads == 0)
         o->threads = omp_get_num_procs(); /* as many as this process may use */
     return BCAM_OK;
@@ -54,7 +58,9 @@ static bcam_status cpu_open(const bcam_device_options *options, bcam_device **ou
         goto out;
     bool twice = device->options.precision == BCAM_PRECISION_FP64;
     const char *how = twice ? "plain C in double" : "plain C";
-    device->plain = twice ? bcam_cpu_plain_f64 : bcam_cpu_plain_f32;
+    device->plain = twice                       ? bcam_cpu_plain_f64
+                    : device->options.reference ? bcam_cpu_plain_f32
+                                                : bcam_cpu_fast(0).table;
     if (!twice && !device->options.reference) {
         if ((status = bcam_cpu_dnnl_open(&device->context, err)))
             goto out;
@@ -81,6 +87,11 @@ static bcam_status cpu_query(bcam_device *device, const bcam_plan *plan, const b
     return bcam_step_check(plan, step, err);
 }
 
+void *bcam_cpu_context(bcam_device *device)
+{
+    return device->context;
+}
+
 bcam_cpu_verb *bcam_cpu_slots(bcam_device *device)
 {
     return device->slots;
@@ -88,22 +99,13 @@ bcam_cpu_verb *bcam_cpu_slots(bcam_device *device)
 
 /* ---- compiling ---- */
 
-static void release_call(bcam_program *p, size_t call)
-{
-    if (p->slot[call] && p->slot[call]->release)
-        p->slot[call]->release(&p->calls[call]);
-    p->slot[call] = NULL;
-    p->calls[call].state = NULL;
-    p->calls[call].state_bytes = p->calls[call].scratch_bytes = 0;
-}
-
 static void cpu_destroy(bcam_program **program)
 {
     bcam_program *p = *program;
     if (!p)
         return;
     for (size_t c = 0; c < p->call_count; c++)
-        release_call(p, c);
+        bcam_cpu_release_call(p, c);
     bcam_free(p->arena);
     bcam_free(p->constants);
     bcam_free(p->scratch);
@@ -122,98 +124,6 @@ static bcam_status copy_plan(bcam_program *p, const bcam_plan *plan, bcam_error 
     return p->born && p->first_call ? BCAM_OK : bcam_fail_memory(err, p->place.pool.bytes, "a program");
 }
 
-/* The k-th run of a step sees the k-th part of each gradient. */
-static bcam_tensor bound_operand(const bcam_program *p, const bcam_step *step, int value, int64_t k)
-{
-    bcam_tensor t = {0};
-    if (value < 0)
-        return t;
-    t = p->place.tensors[value];
-    memcpy(t.dim, bcam_step_operand(p->place.values, p->place.k, step, value).dim, sizeof t.dim);
-    if (step->each_k && p->place.values[value].each_k)
-        t.data = (char *)t.data + (size_t)(k * t.dim[0] * t.stride[0]) * bcam_dtype_bytes(t.dtype);
-    return t;
-}
-
-static void bind_call(bcam_program *p, const bcam_step *step, int64_t k, bcam_cpu_call *call)
-{
-    const bcam_device *device = p->device;
-    *call = (bcam_cpu_call){.step = step,
-                            .threads = device->options.threads,
-                            .deterministic = device->options.deterministic,
-                            .context = device->context};
-    for (int i = 0; i < BCAM_MAX_IN; i++) {
-        call->in[i] = bound_operand(p, step, step->in[i], k);
-        if (step->in[i] >= 0 && p->place.values[step->in[i]].role == BCAM_ROLE_CONST)
-            call->in_const |= 1u << i;
-    }
-    for (int i = 0; i < BCAM_MAX_OUT; i++)
-        call->out[i] = bound_operand(p, step, step->out[i], k);
-}
-
-/* Chooses the slot: the overlay's unless it will not have the step. */
-static bcam_status prepare_call(bcam_program *p, size_t call, bcam_error *err)
-{
-    bcam_cpu_call *c = &p->calls[call];
-    const bcam_cpu_verb *fast = &p->device->slots[c->step->verb], *plain = &p->device->plain[c->step->verb];
-    bcam_status status = BCAM_E_UNSUPPORTED;
-    bcam_error why = {0};
-    if (fast->run)
-        status = fast->prepare ? fast->prepare(c, &why) : BCAM_OK;
-    if (status != BCAM_E_UNSUPPORTED) {
-        if (status)
-            return bcam_fail(err, status, "%s", why.message);
-        p->slot[call] = fast;
-        return BCAM_OK;
-    }
-    c->state = NULL;
-    c->state_bytes = c->scratch_bytes = 0;
-    if (plain->prepare && (status = plain->prepare(c, err)))
-        return status;
-    p->slot[call] = plain;
-    return BCAM_OK;
-}
-
-/* One block for all calls, as large as the largest asks for. */
-static bcam_status share_scratch(bcam_program *p, bcam_error *err)
-{
-    size_t most = 0;
-    for (size_t c = 0; c < p->call_count; c++)
-        most = p->calls[c].scratch_bytes > most ? p->calls[c].scratch_bytes : most;
-    if (most > p->scratch_bytes) {
-        bcam_free(p->scratch);
-        p->scratch_bytes = 0;
-        if (!(p->scratch = bcam_alloc_aligned(most)))
-            return bcam_fail_memory(err, most, "the steps' own use");
-        p->scratch_bytes = most;
-    }
-    for (size_t c = 0; c < p->call_count; c++)
-        p->calls[c].scratch = p->scratch;
-    return BCAM_OK;
-}
-
-static bcam_status bind_steps(bcam_program *p, bcam_error *err)
-{
-    size_t count = 0;
-    bcam_status status = BCAM_OK;
-    for (size_t s = 0; s < p->place.step_count; s++) {
-        p->first_call[s] = (int)count;
-        count += p->place.alias[s] ? 0 : p->place.steps[s].each_k ? (size_t)p->place.k : 1;
-    }
-    p->first_call[p->place.step_count] = (int)count;
-    p->calls = bcam_pool_alloc(&p->place.pool, count, sizeof *p->calls);
-    p->slot = bcam_pool_alloc(&p->place.pool, count, sizeof *p->slot);
-    if (!p->calls || !p->slot)
-        return bcam_fail_memory(err, count * sizeof *p->calls, "a program");
-    p->call_count = count;
-    for (size_t s = 0; s < p->place.step_count && !status; s++)
-        for (int c = p->first_call[s]; c < p->first_call[s + 1] && !status; c++) {
-            bind_call(p, &p->place.steps[s], c - p->first_call[s], &p->calls[c]);
-            status = prepare_call(p, (size_t)c, err);
-        }
-    return status ? status : share_scratch(p, err);
-}
-
 static bcam_status cpu_compile(bcam_device *device, const bcam_plan *plan, bcam_program **out, bcam_error *err)
 {
     bcam_status status = BCAM_OK;
@@ -226,8 +136,9 @@ static bcam_status cpu_compile(bcam_device *device, const bcam_plan *plan, bcam_
     if (!(program = bcam_alloc(1, sizeof *program)))
         return bcam_fail_memory(err, sizeof *program, "a program");
     program->device = device;
+    program->photos = plan->batch;
     if ((status = copy_plan(program, plan, err)) || (status = bcam_cpu_place(program, plan, err)) ||
-        (status = bind_steps(program, err)))
+        (status = bcam_cpu_bind_steps(program, err)))
         goto out;
     if (device->options.guard)
         bcam_cpu_guard_start(program);
@@ -240,16 +151,34 @@ out:
 
 /* ---- running ---- */
 
-static bcam_status run_step(bcam_program *p, int step, bcam_error *err)
+static void *moved(void *data, int64_t bytes)
+{
+    return data ? (char *)data + bytes : NULL;
+}
+
+static bcam_status run_call(const bcam_program *p, int index, int64_t pass, bcam_error *err)
+{
+    bcam_cpu_call call = p->calls[index];
+    for (int i = 0; pass && i < BCAM_MAX_IN; i++)
+        call.in[i].data = moved(call.in[i].data, pass * p->moves[index][i]);
+    for (int i = 0; pass && i < BCAM_MAX_OUT; i++)
+        call.out[i].data = moved(call.out[i].data, pass * p->moves[index][BCAM_MAX_IN + i]);
+    return p->slot[index]->run(&call, err);
+}
+
+static bcam_status run_step(bcam_program *p, int step, int64_t pass, bcam_error *err)
 {
     bool guard = p->device->options.guard;
+    double begin = p->seconds ? omp_get_wtime() : 0;
     bcam_status status = BCAM_OK;
     if (guard)
         bcam_cpu_guard_before(p, step);
     for (int c = p->first_call[step]; c < p->first_call[step + 1] && !status; c++)
-        status = p->slot[c]->run(&p->calls[c], err);
+        status = run_call(p, c, pass, err);
     if (guard && !status)
         status = bcam_cpu_guard_after(p, step, err);
+    if (p->seconds)
+        p->seconds[step] += omp_get_wtime() - begin;
     return status;
 }
 
@@ -257,10 +186,17 @@ static bcam_status cpu_run(bcam_program *program, unsigned segments, int pair, b
 {
     (void)pair;
     bcam_status status = BCAM_OK;
-    for (size_t s = 0; s < program->place.step_count && !status; s++)
-        if (segments & BCAM_SEGMENT_BIT(program->place.steps[s].segment) && !program->place.alias[s])
-            status = run_step(program, (int)s, err);
+    for (const bcam_cpu_range *r = program->ranges; r < program->ranges + program->range_count; r++)
+        for (int64_t pass = 0; pass < program->photos / r->photos && !status; pass++)
+            for (int s = r->first; s < r->end && !status; s++)
+                if (segments & BCAM_SEGMENT_BIT(program->place.steps[s].segment) && !program->place.alias[s])
+                    status = run_step(program, s, pass, err);
     return status;
+}
+
+void bcam_cpu_time_steps(bcam_program *program, double *seconds)
+{
+    program->seconds = seconds;
 }
 
 static bcam_status cpu_wait(bcam_program *program, int pair, bcam_error *err)
@@ -316,11 +252,11 @@ static bcam_status cpu_write(bcam_program *program, int value, bcam_dtype as, co
         for (int i = 0; i < BCAM_MAX_IN; i++)
             for (int c = program->first_call[s];
                  program->place.steps[s].in[i] == value && c < program->first_call[s + 1]; c++) {
-                release_call(program, (size_t)c);
-                if ((status = prepare_call(program, (size_t)c, err)))
+                bcam_cpu_release_call(program, (size_t)c);
+                if ((status = bcam_cpu_prepare_call(program, (size_t)c, err)))
                     return status;
             }
-    return share_scratch(program, err);
+    return bcam_cpu_share_scratch(program, err);
 }
 
 static size_t cpu_bytes(const bcam_program *program)

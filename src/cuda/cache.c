@@ -9,12 +9,10 @@
  *
  * An entry is taken only where all of it fits: the key is compared in full, since file names are a hash of it. Entries are written under another
  * name first, so that no half of one is ever seen. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cuda/cudnn.h"
@@ -81,34 +79,12 @@ static uint64_t checksum(const char *data, size_t bytes)
     return sum;
 }
 
-/* An absolute path's folders, as far as they are missing. */
-static bool make_folders(char *path)
-{
-    bool there = true;
-    for (char *slash = strchr(path + 1, '/'); there; slash = strchr(slash + 1, '/')) {
-        if (slash)
-            *slash = 0;
-        there = mkdir(path, 0700) == 0 || errno == EEXIST;
-        if (!slash)
-            break;
-        *slash = '/';
-    }
-    return there;
-}
-
 /* The entry's file, allocated; `make`: with the folders on the way. NULL where there is no home for a cache. */
 static char *entry_path(const char *key, bool make)
 {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (cache && cache[0] != '/')
-        cache = NULL;
-    if (!cache && (!home || home[0] != '/'))
-        return NULL;
-    char *plans = bcam_format("%s%s/batchcam/plans", cache ? cache : home, cache ? "" : "/.cache"), *path = NULL;
-    if (plans && (!make || make_folders(plans)))
-        path = bcam_format("%s/%016" PRIx64 ".plan", plans, checksum(key, strlen(key)));
-    bcam_free(plans);
-    return path;
+    char name[32];
+    snprintf(name, sizeof name, "plans/%016" PRIx64 ".plan", checksum(key, strlen(key)));
+    return bcam_cache_path(name, make);
 }
 
 /* Cuts a line off the front of *text; NULL where there is none. */

@@ -133,7 +133,7 @@ bcam_status bcam_cublas_gemm(bcam_cublas *blas, const bcam_kernel_call *call, bc
 /* ---- the device ---- */
 
 struct bcam_device {
-    bcam_device_options options; /* resolved: precision is never AUTO */
+    bcam_device_options options; /* resolved: precision is never DEFAULT */
     bcam_dtype real;             /* how F32 is stored */
     cudaStream_t in, compute, out;
     bcam_cudnn *dnn;

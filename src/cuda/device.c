@@ -89,7 +89,7 @@ static bcam_status cuda_probe(bcam_error *err)
 static bcam_status resolve_precision(bcam_device *device, const struct cudaDeviceProp *card, bcam_error *err)
 {
     bcam_precision *precision = &device->options.precision;
-    if (*precision == BCAM_PRECISION_AUTO)
+    if (*precision == BCAM_PRECISION_DEFAULT)
         *precision = BCAM_PRECISION_TF32;
     if (*precision == BCAM_PRECISION_FP64)
         return bcam_fail(err, BCAM_E_UNSUPPORTED,

@@ -257,7 +257,7 @@ typedef struct bcam_program bcam_program;
 typedef struct bcam_device_options {
     int index;                /* which card */
     int threads;              /* 0: all cores */
-    bcam_precision precision; /* AUTO: the device's default */
+    bcam_precision precision; /* DEFAULT: the device's own */
     bool reference;           /* CPU: plain C only */
     bool deterministic;
     /* canaries between values, outputs poisoned before each run, checked after it: a step that writes outside is
@@ -271,7 +271,7 @@ typedef struct bcam_device_options {
 typedef struct bcam_device_api {
     unsigned abi;             /* BCAM_DEVICE_ABI */
     const char *name;         /* "cpu" */
-    bcam_precision precision; /* what AUTO comes to */
+    bcam_precision precision; /* what DEFAULT comes to */
     int pairs;                /* batches that can be under way at once, 1 or 2: host memory exists so many times */
     /** Whether it can be opened here; NULL err is fine. */
     bcam_status (*probe)(bcam_error *err);

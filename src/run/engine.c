@@ -30,7 +30,10 @@ static bcam_status check_choices(const bcam_engine_options *o, bcam_error *err)
                          "softmax or sigmoid");
     if (o->precision == BCAM_PRECISION_FP64)
         return bcam_fail(err, BCAM_E_ARGUMENT, "precision fp64 is there for self-tests only; choose fp32");
-    if ((unsigned)o->precision > BCAM_PRECISION_FP16)
+    if (o->precision == BCAM_PRECISION_AUTO)
+        return bcam_fail(err, BCAM_E_ARGUMENT,
+                         "precision auto is found out on the photos of a run; choose fp32, tf32, bf16 or fp16");
+    if ((unsigned)o->precision > BCAM_PRECISION_AUTO)
         return bcam_fail(err, BCAM_E_ARGUMENT, "there is no precision %d; choose fp32, tf32, bf16 or fp16",
                          (int)o->precision);
     return BCAM_OK;
@@ -235,14 +238,19 @@ const char *bcam_engine_method(const bcam_engine *engine, int method)
     return engine->methods[method]->name;
 }
 
-const char *bcam_engine_precision(const bcam_engine *engine)
+const char *bcam_precision_name(bcam_precision precision)
 {
     static const char *const names[] = {
         [BCAM_PRECISION_FP32] = "fp32", [BCAM_PRECISION_FP64] = "fp64", [BCAM_PRECISION_TF32] = "tf32",
         [BCAM_PRECISION_BF16] = "bf16", [BCAM_PRECISION_FP16] = "fp16",
     };
+    return names[precision];
+}
+
+const char *bcam_engine_precision(const bcam_engine *engine)
+{
     bcam_precision asked = engine->options.precision;
-    return names[asked == BCAM_PRECISION_AUTO ? engine->api->precision : asked];
+    return bcam_precision_name(asked == BCAM_PRECISION_DEFAULT ? engine->api->precision : asked);
 }
 
 size_t bcam_engine_bytes(const bcam_engine *engine)

@@ -180,10 +180,19 @@ static void start_summary(bcam_job *job)
             bcam_log_line(&job->log, BCAM_LOG_INFO, "layer '%s': %s", layer.name, layer.note);
 }
 
-static bcam_status open_engine(bcam_job *job, bcam_error *err)
+/* Where the precision is to be found out, it begins with fp32. */
+static bcam_engine_options engine_options(const bcam_job *job)
 {
     bcam_engine_options options = job->options->engine;
     options.classes = bcam_targets_most(&job->targets);
+    if (options.precision == BCAM_PRECISION_AUTO)
+        options.precision = BCAM_PRECISION_FP32;
+    return options;
+}
+
+static bcam_status open_engine(bcam_job *job, bcam_error *err)
+{
+    bcam_engine_options options = engine_options(job);
     double begun = bcam_clock_seconds();
     bcam_status status = bcam_engine_make(job->options->model, &options, true, &job->engine, err);
     if (status == BCAM_OK)
@@ -211,6 +220,11 @@ bcam_status bcam_job_open(bcam_job *job, const bcam_run_options *options, bcam_e
     if (status != BCAM_OK)
         return status;
     bcam_labels_match(&job->labels, &job->names, &job->log);
+    if (options->engine.precision == BCAM_PRECISION_AUTO) {
+        bcam_engine_options fp32 = engine_options(job);
+        if ((status = bcam_job_try_precisions(job, &fp32, err)))
+            return status;
+    }
     describe(job);
     status = bcam_out_open(&job->settings, &job->out, err);
     start_summary(job);

@@ -60,8 +60,23 @@ void bcam_labels_fini(bcam_labels *labels);
 /* ---- job.c ---- */
 
 typedef struct bcam_stage_times {
-    double load, list, decode, compute, write;
+    double load, list, trial, decode, compute, write;
 } bcam_stage_times;
+
+/** What a precision came to on the first photos, beside fp32. */
+typedef struct bcam_trial {
+    bcam_precision precision;
+    char refused[320]; /* why it could not be tried; else "" */
+    double images_per_second;
+    double median, worst;                 /* cosine of its maps with fp32's */
+    int same_top1, other_top1, near_ties; /* photos; near_ties: of other_top1 */
+    bool agrees;
+} bcam_trial;
+
+typedef struct bcam_trials { /* count 0: none were asked for */
+    int count, chosen, photos;
+    bcam_trial row[4]; /* the first is fp32 */
+} bcam_trials;
 
 typedef struct bcam_job {
     const bcam_run_options *options;
@@ -83,6 +98,7 @@ typedef struct bcam_job {
     int64_t labelled, correct, rotated;
     double
         self_check; /* largest error of a map made again from weights and activations, as a share of its largest value; -1: none made */
+    bcam_trials trials;
     bcam_stage_times times;
     double started; /* clock when the first photo was begun */
 } bcam_job;
@@ -94,6 +110,11 @@ const char *bcam_score_name(bcam_score score); /* "logit" */
 /** The text of run.json; `status`: "complete", "stopped" or "failed", with why. NULL when memory is out. */
 char *bcam_job_json(const bcam_job *job, const char *status, const char *why);
 
+/* ---- precision.c ---- */
+
+/** Puts the fastest engine whose maps agree with those of job->engine, which computes in fp32, in its place; fills job->trials. */
+bcam_status bcam_job_try_precisions(bcam_job *job, const bcam_engine_options *options, bcam_error *err);
+
 /* ---- self_check.c ---- */
 
 /** Makes the first map of the batch in hand again, in double, from its weights and activations, and sets job->self_check. Warns where it differs. */
@@ -103,5 +124,7 @@ bcam_status bcam_job_self_check(bcam_job *job, bcam_error *err);
 
 /** Every photo through the engine into the run directory. */
 bcam_status bcam_job_stream(bcam_job *job, bcam_progress_fn progress, void *progress_data, bcam_error *err);
+/** The first photos that can be computed, `most` of them or fewer: pixels (count,H,W,3) and classes (count,K). */
+bcam_status bcam_job_sample(bcam_job *job, int most, uint8_t *pixels, int32_t *classes, int *count, bcam_error *err);
 
 #endif

@@ -97,6 +97,36 @@ static void write_settings(const bcam_job *job, bcam_runjson *json)
     bcam_runjson_number(json, "device_bytes", (double)bcam_engine_bytes(job->engine));
 }
 
+static void write_trials(const bcam_job *job, bcam_runjson *json)
+{
+    char path[64];
+    bcam_runjson_number(json, "precision_trial.photos", job->trials.photos);
+    for (int i = 0; i < job->trials.count; i++) {
+        const bcam_trial *row = &job->trials.row[i];
+        const struct {
+            const char *name;
+            double value;
+        } numbers[] = {{"images_per_second", row->images_per_second},
+                       {"cosine_median", row->median},
+                       {"cosine_worst", row->worst},
+                       {"same_top1", row->same_top1},
+                       {"other_top1", row->other_top1},
+                       {"near_ties", row->near_ties}};
+        size_t count = *row->refused ? 0 : row->precision == BCAM_PRECISION_FP32 ? 1 : BCAM_COUNT(numbers);
+        snprintf(path, sizeof path, "precision_trial.tried.%d.precision", i);
+        bcam_runjson_string(json, path, bcam_precision_name(row->precision));
+        for (size_t n = 0; n < count; n++) {
+            snprintf(path, sizeof path, "precision_trial.tried.%d.%s", i, numbers[n].name);
+            bcam_runjson_number(json, path, numbers[n].value);
+        }
+        snprintf(path, sizeof path, "precision_trial.tried.%d.%s", i, *row->refused ? "refused" : "agrees");
+        if (*row->refused)
+            bcam_runjson_string(json, path, row->refused);
+        else if (i > 0)
+            bcam_runjson_bool(json, path, row->agrees);
+    }
+}
+
 static void write_counts(const bcam_job *job, bcam_runjson *json)
 {
     const bcam_run_summary *s = &job->summary;
@@ -124,6 +154,7 @@ static void write_counts(const bcam_job *job, bcam_runjson *json)
         {"counts.correct", (double)job->correct},
         {"seconds.load", job->times.load},
         {"seconds.list", job->times.list},
+        {"seconds.precision_trial", job->times.trial},
         {"seconds.decode", job->times.decode},
         {"seconds.compute", job->times.compute},
         {"seconds.write", job->times.write},
@@ -156,6 +187,8 @@ char *bcam_job_json(const bcam_job *job, const char *status, const char *why)
     write_layers(job, json);
     write_preprocessing(job, json);
     write_settings(job, json);
+    if (job->trials.count)
+        write_trials(job, json);
     bcam_runjson_append(json, "libraries", bcam_jpeg_version());
     bcam_runjson_append(json, "libraries", bcam_png_version());
     bcam_runjson_append(json, "libraries", bcam_sqlite_version());

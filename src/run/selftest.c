@@ -9,7 +9,7 @@ static bcam_status open_side(const char *name, bcam_precision precision, bcam_ch
 {
     bcam_device_options o = {.precision = precision, .guard = true, .deterministic = true};
     bcam_status status = bcam_device_find(name, &o, &side->api, err);
-    side->precision = precision == BCAM_PRECISION_FP32 ? BCAM_PRECISION_AUTO : precision;
+    side->precision = precision == BCAM_PRECISION_FP32 ? BCAM_PRECISION_DEFAULT : precision;
     side->libraries = status == BCAM_OK && side->api != &bcam_cpu_device;
     return status != BCAM_OK ? status : side->api->open(&o, &side->device, err);
 }
@@ -23,7 +23,9 @@ bcam_status bcam_selftest(const char *device, bcam_precision precision, uint64_t
         seed = &own;
     if (!*seed)
         *seed = (uint64_t)time(NULL);
-    precision = precision == BCAM_PRECISION_AUTO ? BCAM_PRECISION_FP32 : precision;
+    precision = precision == BCAM_PRECISION_DEFAULT ? BCAM_PRECISION_FP32 : precision;
+    if (precision == BCAM_PRECISION_AUTO)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "name the precision to check: fp32, tf32, bf16 or fp16");
     bcam_status status = open_side("reference", BCAM_PRECISION_FP32, &reference, err);
     if (status == BCAM_OK)
         status = open_side(device, precision, &candidate, err);

@@ -86,7 +86,9 @@ static void empty_slots(load *l)
 static void decode(const stream *s, photo_slot *slot, bcam_photo *photo, uint8_t *pixels)
 {
     const bcam_run_options *o = s->job->options;
-    bcam_photo_limits limits = {.max_pixels = o->max_pixels ? o->max_pixels : 89478485, .exif = o->exif};
+    bcam_photo_limits limits = {.max_pixels = o->max_pixels ? o->max_pixels : 89478485,
+                                .exif = o->exif,
+                                .recipe = bcam_engine_recipe(s->job->engine)};
     bcam_error why = {0};
     slot->outcome = bcam_photo_load(photo, slot->path, &limits);
     slot->width = photo->width;
@@ -357,6 +359,25 @@ bcam_status bcam_job_stream(bcam_job *job, bcam_progress_fn progress, void *prog
         status = bcam_fail(err, BCAM_E_STOPPED, "stopped after %lld of %lld photos; what was written is valid",
                            (long long)job->summary.images, (long long)job->total);
     job->summary.seconds = bcam_clock_seconds() - job->started;
+    close_stream(&s);
+    return status;
+}
+
+bcam_status bcam_job_sample(bcam_job *job, int most, uint8_t *pixels, int32_t *classes, int *count, bcam_error *err)
+{
+    stream s = {.job = job};
+    size_t photo = (size_t)job->info.height * (size_t)job->info.width * 3, k = (size_t)job->info.classes;
+    bcam_status status = open_stream(&s, err);
+    load *l = &s.loads[0];
+    for (*count = 0; status == BCAM_OK && *count < most && !s.end; empty_slots(l)) {
+        if ((status = fill_slots(&s, l, err)) != BCAM_OK)
+            break;
+        decode_load(&s, l);
+        int now = l->count < most - *count ? l->count : most - *count;
+        memcpy(pixels + (size_t)*count * photo, bcam_engine_pixels(job->engine, l->pair), (size_t)now * photo);
+        memcpy(classes + (size_t)*count * k, l->classes, (size_t)now * k * sizeof *classes);
+        *count += now;
+    }
     close_stream(&s);
     return status;
 }

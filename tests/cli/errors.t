@@ -24,6 +24,7 @@ run "$model" "$photos" -o out --device abacus
 BATCHCAM_PLUGIN=nothere.so run "$model" "$photos" -o out --device cuda
 run "$model" "$photos" -o out --device cuda:x
 run "$model" "$photos" -o out --device cpu --precision tf32
+DNNL_MAX_CPU_ISA=AVX2 run "$model" "$photos" -o out --device cpu --precision bf16
 
 note 'what is explained'
 run "$model" "$photos" -o out --output logit

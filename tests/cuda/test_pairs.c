@@ -131,5 +131,5 @@ Test(cuda_pairs, bf16)
 
 Test(cuda_pairs, guarded)
 {
-    check_pairs(BCAM_PRECISION_AUTO, true);
+    check_pairs(BCAM_PRECISION_DEFAULT, true);
 }

@@ -231,6 +231,29 @@ Test(plugin_command, a_card_with_little_memory)
     fix_remove(p.root);
 }
 
+/* Without timing, the first that agrees is taken; all are tried, one beside fp32 at a time. */
+Test(plugin_command, precision_auto)
+{
+    static const char *const tried[] = {"fp32", "fp16", "bf16", "tf32"};
+    char said[1 << 14];
+    places p = make_places();
+    const char *arguments =
+        fix_text("run '%s' %s --limit %d --batch %d --precision auto --device cuda --deterministic -o '%s'", MODEL,
+                 IMAGES, PHOTOS, BATCH, p.out);
+    cr_assert_eq(command("BCAM_FAKE_REPORT=1", arguments, p.root, said), 0, "%s", said);
+    cr_expect(strstr(said, "alive: nothing"), "%s", said);
+    cJSON *json = fix_json(p.out);
+    for (int i = 0; i < (int)BCAM_COUNT(tried); i++) {
+        cr_expect_str_eq(fix_field(json, fix_text("precision_trial.tried.%d.precision", i)), tried[i]);
+        cr_expect_str_eq(fix_field(json, fix_text("precision_trial.tried.%d.refused", i)), "");
+        cr_expect_str_eq(fix_field(json, fix_text("precision_trial.tried.%d.agrees", i)), i ? "true" : "");
+    }
+    cr_expect_str_eq(fix_field(json, "precision"), "fp16");
+    cr_expect(strstr(fix_field(json, "device"), "fp16"), "%s", fix_field(json, "device"));
+    cJSON_Delete(json);
+    fix_remove(p.root);
+}
+
 Test(plugin_command, no_card)
 {
     char said[1 << 14];

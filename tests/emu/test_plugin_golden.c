@@ -1,10 +1,6 @@
 /* test_plugin_golden.c - the plug-in on stand-ins: every golden network, through the public API, against PyTorch in double.
  *
- * Strict fp32 keeps to the bound that the CPU has. The coarser ways round to e = 2^-11 (tf32, fp16) or 2^-8 (bf16): activations and logits may be
- * 8 e off. So must three in four of all comparisons be; but rounding turns a share of about e of the ReLUs on or off, which moves gradients by
- * about sqrt(e) and is magnified where a channel's weight is a small difference: for gradients, weights and maps 16 sqrt(e) is the limit.
- * Deeper networks magnify what is rounded: for those of the narrow ones that the coarser ways compute, PyTorch's own error in float32 (e = 2^-24) is
- * allowed besides, times how much coarser they round.
+ * Strict fp32 keeps to the bound that the CPU has, the coarser ways to golden_run.h's.
  * Each batch is computed four times: step by step, while it is captured, and replayed.
  */
 #include "fake.h"
@@ -34,28 +30,14 @@ static void run(golden_way *way, bool eager)
     cr_assert_gt(bcam_fake_calls("cudaGraphLaunch"), 0u, "no graph was replayed");
 }
 
-/* Between them every kind of block. */
-static bool is_chosen(const char *name)
-{
-    static const char *const chosen[] = {
-        "narrow_convnext_new", "narrow_densenet_old", "narrow_efficientnet_new_kept", "narrow_hrnet_old",
-        "narrow_regnet_y_new", "narrow_res2net_new",  "narrow_shufflenet_v2_new",     "narrow_xception_old_kept"};
-    for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++)
-        if (strcmp(name, chosen[i]) == 0)
-            return true;
-    return false;
-}
-
 static void run_coarse(bcam_precision precision, double e)
 {
-    golden_way way = {.precision = precision, .floor = 8 * e, .jumps = 16 * sqrt(e), .wants = golden_is_small};
+    golden_way way = golden_coarse(precision, e);
     run(&way, false);
-    way.factor = e * (1 << 24);
-    way.wants = is_chosen;
+    golden_coarse_deep(&way, e);
     if (!SANITIZED)
         run(&way, false);
-    cr_assert_geq(way.calm * 4, way.compared * 3, "only %d of %d comparisons are within the lower floor", way.calm,
-                  way.compared);
+    golden_expect_calm(&way);
 }
 
 Test(plugin_golden, fp32)

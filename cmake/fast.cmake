@@ -1,0 +1,10 @@
+# src/cpu/fast_*.c: the same loops for wider registers. Products and sums are rounded one by one everywhere, so that all give the same bytes.
+set(plain -ffp-contract=off -fno-math-errno -fno-trapping-math)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    set(avx2 -mavx2)
+    set(avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
+endif()
+foreach(name plain_f32 plain_f64 fast_base fast_avx2 fast_avx512)
+    string(REGEX REPLACE "^[a-z]*_" "" wide ${name})
+    set_source_files_properties(${CMAKE_SOURCE_DIR}/src/cpu/${name}.c PROPERTIES COMPILE_OPTIONS "${plain};${${wide}}")
+endforeach()

@@ -1,0 +1,7 @@
+/* fast_avx2.c - the float table as the device runs it, compiled for AVX2. See fast.h. */
+#define real float
+#define REAL_DTYPE BCAM_F32
+#define FAST
+#define PLAIN_TABLE bcam_cpu_fast_avx2
+#include "cpu/fast.h"
+#include "cpu/plain.inc"
