@@ -110,6 +110,7 @@ static const char usage[] =
     "  --size NAME            of the maps: input or native (input)\n"
     "  --dtype NAME           of the maps: float32, float16, uint8 (float32)\n"
     "  --threads N, --deterministic\n"
+    "  --direct               on the CPU: convolutions by oneDNN's own alone\n"
     "  --rounds R             timed rounds, after one that does not count (5)\n"
     "  --seconds S            length of a round (1)\n"
     "  --contestant           take part in an interleaved comparison (bench.h); --name NAME: under this name\n"
@@ -119,20 +120,29 @@ static const char usage[] =
 
 enum { OPT_NAME = 256, OPT_ROOFLINE, OPT_HELP };
 
-static const struct option long_options[] = {
-    {"device", required_argument, NULL, 'd'},    {"precision", required_argument, NULL, 'p'},
-    {"batch", required_argument, NULL, 'b'},     {"layer", required_argument, NULL, 'l'},
-    {"classes", required_argument, NULL, 'k'},   {"size", required_argument, NULL, 's'},
-    {"dtype", required_argument, NULL, 't'},     {"rounds", required_argument, NULL, 'r'},
-    {"seconds", required_argument, NULL, 'S'},   {"threads", required_argument, NULL, 'T'},
-    {"deterministic", no_argument, NULL, 'D'},   {"contestant", no_argument, NULL, 'c'},
-    {"segments", no_argument, NULL, 'g'},        {"steps", no_argument, NULL, 'e'},
-    {"name", required_argument, NULL, OPT_NAME}, {"roofline", required_argument, NULL, OPT_ROOFLINE},
-    {"help", no_argument, NULL, OPT_HELP},       {NULL, 0, NULL, 0}};
+static const struct option long_options[] = {{"device", required_argument, NULL, 'd'},
+                                             {"precision", required_argument, NULL, 'p'},
+                                             {"batch", required_argument, NULL, 'b'},
+                                             {"layer", required_argument, NULL, 'l'},
+                                             {"classes", required_argument, NULL, 'k'},
+                                             {"size", required_argument, NULL, 's'},
+                                             {"dtype", required_argument, NULL, 't'},
+                                             {"rounds", required_argument, NULL, 'r'},
+                                             {"seconds", required_argument, NULL, 'S'},
+                                             {"threads", required_argument, NULL, 'T'},
+                                             {"deterministic", no_argument, NULL, 'D'},
+                                             {"direct", no_argument, NULL, 'X'},
+                                             {"contestant", no_argument, NULL, 'c'},
+                                             {"segments", no_argument, NULL, 'g'},
+                                             {"steps", no_argument, NULL, 'e'},
+                                             {"name", required_argument, NULL, OPT_NAME},
+                                             {"roofline", required_argument, NULL, OPT_ROOFLINE},
+                                             {"help", no_argument, NULL, OPT_HELP},
+                                             {NULL, 0, NULL, 0}};
 
 static const char *const precisions[] = {
     [BCAM_PRECISION_DEFAULT] = "auto", [BCAM_PRECISION_FP32] = "fp32", [BCAM_PRECISION_FP64] = "fp64",
-    [BCAM_PRECISION_TF32] = "tf32", [BCAM_PRECISION_BF16] = "bf16", [BCAM_PRECISION_FP16] = "fp16"};
+    [BCAM_PRECISION_TF32] = "tf32",    [BCAM_PRECISION_BF16] = "bf16", [BCAM_PRECISION_FP16] = "fp16"};
 
 const char *bench_precision_name(bcam_precision precision)
 {
@@ -215,6 +225,7 @@ static bool set_option(bench_options *o, int option, int argc, char **argv)
         return set_roofline(o, argc, argv);
     default:
         o->deterministic |= option == 'D';
+        o->direct |= option == 'X';
         o->contestant |= option == 'c';
         o->segments |= option == 'g';
         o->steps |= option == 'e';

@@ -51,7 +51,7 @@ typedef struct bench_options {
     bcam_precision precision;
     bcam_map_size map_size;
     bcam_dtype map_dtype;
-    bool deterministic;
+    bool deterministic, direct;
     bool contestant, segments, steps, roofline;
     double tflops, tbps;
 } bench_options;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "bench.h"
-#include "cpu/cpu.h"
+#include "cpu/program.h"
 #include "run/engine.h"
 
 typedef struct net {
@@ -74,6 +74,29 @@ static bcam_status warm_up(net *n, bcam_error *err)
     return status;
 }
 
+/* Weights that are written again have their steps prepared again. */
+static bcam_status do_directly(net *n, bcam_error *err)
+{
+    const bcam_device_api *api = n->engine->api;
+    bcam_program *program = n->engine->program;
+    bcam_status status = BCAM_OK;
+    if (api != &bcam_cpu_device)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "--direct is for the CPU");
+    bcam_cpu_dnnl_force(bcam_cpu_context(program->device), BCAM_CPU_DIRECT);
+    for (size_t v = 0; v < program->place.value_count && !status; v++) {
+        const bcam_tensor *t = &program->place.tensors[v];
+        if (program->place.values[v].role != BCAM_ROLE_CONST || t->rank != 4 || !t->data)
+            continue;
+        float *weights = malloc((size_t)bcam_count(4, t->dim) * sizeof *weights);
+        status = weights ? api->read(program, (int)v, BCAM_F32, weights, err)
+                         : bcam_fail_memory(err, (size_t)bcam_count(4, t->dim), "weights");
+        if (!status)
+            status = api->write(program, (int)v, BCAM_F32, weights, err);
+        free(weights);
+    }
+    return status;
+}
+
 static bcam_status open_net(net *n, bcam_error *err)
 {
     double begin = bench_now();
@@ -84,6 +107,8 @@ static bcam_status open_net(net *n, bcam_error *err)
         status = bcam_engine_get_info(n->engine, &n->info, err);
     if (!status)
         status = bcam_engine_get_layer(n->engine, 0, &n->layer, err);
+    if (!status && n->options.direct)
+        status = do_directly(n, err);
     if (!status)
         status = warm_up(n, err);
     n->ready_seconds = bench_now() - begin;

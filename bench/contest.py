@@ -65,6 +65,20 @@ class Contestant:
         said = self.hear(seconds + 90)
         return said["images"], said["seconds"]
 
+    def maps(self, pixels, out, seconds=120):
+        """A peer makes the maps of PIXELS.npy into OUT.npz (bench/peers/common.py)."""
+        self.process.stdin.write(f"maps {pixels} {out}\n".encode())
+        self.process.stdin.flush()
+        self.hear(seconds)
+
+    def peak_memory(self):
+        """The most memory that was resident at once, in bytes; None where the system does not tell."""
+        try:
+            with open(f"/proc/{self.process.pid}/status", encoding="ascii", errors="replace") as file:
+                return next((1024 * int(line.split()[1]) for line in file if line.startswith("VmHWM")), None)
+        except OSError:
+            return None
+
     def end(self):
         try:
             self.process.stdin.close()
@@ -78,11 +92,15 @@ class Contestant:
         self.log.close()
 
 
-def interleave(contestants, rounds, seconds, seed, note):
-    """Each round all of them in another order -> {name: [images a second, ...]}; one that fails is left out from then on and noted."""
+def interleave(contestants, rounds, seconds, seed, note, budget=None, least=3):
+    """Each round all of them in another order -> {name: [images a second, ...]}; one that fails is left out from then on and noted.
+    Fewer rounds, but not below `least`, where another one would take it past `budget` seconds."""
     order, going = random.Random(seed), list(contestants)
-    rates = {c.name: [] for c in contestants}
+    rates, begin, longest = {c.name: [] for c in contestants}, time.monotonic(), 0
     for number in range(-1, rounds):
+        at = time.monotonic()
+        if budget and number >= least and at - begin + longest > budget:
+            break
         order.shuffle(going)
         for c in list(going):
             try:
@@ -94,6 +112,7 @@ def interleave(contestants, rounds, seconds, seed, note):
                 continue
             if number >= 0:
                 rates[c.name].append(images / took)
+        longest = max(longest, time.monotonic() - at)
     return rates
 
 
@@ -105,3 +124,17 @@ def summary(rates):
         return rates[0], rates[0], rates[0]
     low, middle, high = statistics.quantiles(rates, n=4, method="inclusive")
     return middle, low, high
+
+
+def milliseconds(command, count, environment=None):
+    """Of a process, from its start to its end."""
+    found = []
+    for _ in range(count):
+        begin = time.perf_counter()
+        child = os.posix_spawnp(command[0], command, {**os.environ, **(environment or {})},
+                                file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])
+        _, status = os.waitpid(child, 0)
+        found.append(1e3 * (time.perf_counter() - begin))
+        if status:
+            raise Failed(f"{os.path.basename(command[0])} ended with status {os.waitstatus_to_exitcode(status)}")
+    return {"median": statistics.median(found), "least": min(found), "most": max(found), "count": count}

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Installs the Debian packages that building, testing or linting needs; nothing twice.
-#   scripts/setup.sh build|test|lint ...
+#   scripts/setup.sh build|test|lint|peers ...
 set -eu
 
 build="gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev libjpeg62-turbo-dev libpng-dev libsqlite3-dev libcjson-dev libexif-dev nettle-dev"
 test="libcriterion-dev libonnx-testdata binutils clang libclang-rt-14-dev"
 lint="clang-format clang-tidy shellcheck"
+peers="python3-venv python3-dev g++"
 
 packages=
 for what in "$@"; do
@@ -13,7 +14,8 @@ for what in "$@"; do
         build) packages="$packages $build" ;;
         test) packages="$packages $test" ;;
         lint) packages="$packages $lint" ;;
-        *) echo "setup: '$what' is not one of build, test, lint" >&2; exit 2 ;;
+        peers) packages="$packages $peers" ;;
+        *) echo "setup: '$what' is not one of build, test, lint, peers" >&2; exit 2 ;;
     esac
 done
 

@@ -89,7 +89,7 @@ static inline void put_parts(bytes *g, const char *first, const char *other)
         put_part(g, instead ? other : good[i]);
         placed |= instead;
     }
-    cr_assert(placed, "%s", other);
+    cr_assert(placed, "%s", other ? other : "");
     ones(g, "w", "4,3,3,3");
     ones(g, "b", "4");
     ones(g, "fw", "5,4");

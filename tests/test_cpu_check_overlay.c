@@ -23,7 +23,8 @@ ParameterizedTestParameters(check_overlay, against_plain)
 
 ParameterizedTest(int *verb, check_overlay, against_plain)
 {
-    bcam_check_side plain = check_open(true, BCAM_PRECISION_FP32, 2), side = check_open(false, BCAM_PRECISION_DEFAULT, 2);
+    bcam_check_side plain = check_open(true, BCAM_PRECISION_FP32, 2),
+                    side = check_open(false, BCAM_PRECISION_DEFAULT, 2);
     check_verb("cpu against plain C", (bcam_verb)*verb, &plain, &side, false);
     check_close(&plain);
     check_close(&side);
@@ -36,7 +37,8 @@ ParameterizedTestParameters(check_overlay, any_threads)
 
 ParameterizedTest(int *verb, check_overlay, any_threads)
 {
-    bcam_check_side one = check_open(false, BCAM_PRECISION_DEFAULT, 1), three = check_open(false, BCAM_PRECISION_DEFAULT, 3);
+    bcam_check_side one = check_open(false, BCAM_PRECISION_DEFAULT, 1),
+                    three = check_open(false, BCAM_PRECISION_DEFAULT, 3);
     check_verb("1 thread against 3", (bcam_verb)*verb, &one, &three, true);
     check_close(&one);
     check_close(&three);
@@ -87,7 +89,8 @@ static float two_relus(const bcam_check_side *side, float first)
 /* A broken weight must show in the maps, not end as zero in the next ReLU. */
 Test(check_overlay, nan_weights_show)
 {
-    bcam_check_side plain = check_open(true, BCAM_PRECISION_FP32, 1), side = check_open(false, BCAM_PRECISION_DEFAULT, 1);
+    bcam_check_side plain = check_open(true, BCAM_PRECISION_FP32, 1),
+                    side = check_open(false, BCAM_PRECISION_DEFAULT, 1);
     cr_expect_eq(two_relus(&side, 0.5f), 3);
     cr_expect(isnan(two_relus(&plain, NAN)));
     cr_expect(isnan(two_relus(&side, NAN)));
@@ -163,7 +166,8 @@ static void count_rows(void *data, const bcam_selftest_row *row)
 
 Test(check_overlay, selftest)
 {
-    bcam_check_side plain = check_open(true, BCAM_PRECISION_FP32, 2), side = check_open(false, BCAM_PRECISION_DEFAULT, 2);
+    bcam_check_side plain = check_open(true, BCAM_PRECISION_FP32, 2),
+                    side = check_open(false, BCAM_PRECISION_DEFAULT, 2);
     bcam_error err = {0};
     int counts[3] = {0};
     uint64_t seed = check_seed();

@@ -1,40 +1,30 @@
-"""What the peers share: options, networks cut in two at the target layer, the protocol of a contestant (bench/bench.h), copies beside computing.
+"""What the peers in PyTorch share: networks cut in two at the target layer, copies beside computing.
 
 A peer does what bench_net does: bytes of photos in pinned host memory (N,H,W,3) go in, maps of the input's size come out in pinned host memory
 (N,H,W), for the class with the highest logit. Its weights are random.
 """
-import argparse
-import json
-import os
-import sys
 import time
 
+import protocol
 import torch
 import torch.nn.functional as F
+from protocol import MEAN, SIDE, STD, main, turns  # noqa: F401 - main for those who import this
 from torch import nn
 
-MODELS = ("resnet50", "vgg16", "densenet121", "mobilenet_v2", "efficientnet_b0")
-DEFAULT_LAYER = {"resnet50": "layer4", "vgg16": "features.30", "densenet121": "relu", "mobilenet_v2": "features.18",
-                 "efficientnet_b0": "features.8"}
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SIDE = 224
+FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 
 def arguments(description, **defaults):
-    parser = argparse.ArgumentParser(description=description.split("\n")[0])
-    parser.add_argument("--model", required=True, choices=MODELS)
-    parser.add_argument("--layer", help="of the torchvision model; the last one that has a map where not given")
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--precision", choices=tuple(DTYPES), default="fp32")
-    parser.add_argument("--device", default="cuda")
-    parser.add_argument("--name")
-    parser.add_argument("--mode", default="max-autotune", help="torch_compile.py: what torch.compile is asked for")
-    parser.set_defaults(**defaults)
-    wanted = parser.parse_args()
-    wanted.layer = wanted.layer or DEFAULT_LAYER[wanted.model]
-    wanted.name = wanted.name or os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    wanted = protocol.arguments(description, **defaults)
+    if wanted.threads:
+        torch.set_num_threads(wanted.threads)
     return wanted
+
+
+def contest(wanted, begin, pipeline, **facts):
+    device = torch.cuda.get_device_name() if wanted.device.startswith("cuda") else f"cpu, {torch.get_num_threads()} threads"
+    protocol.contest(wanted, begin, pipeline, device=device, torch=torch.__version__, **facts)
 
 
 # ---- networks ----
@@ -69,7 +59,7 @@ def stages(name, net):
     return body + [("avgpool", pool), ("flatten", nn.Flatten()), ("classifier", net.classifier)]
 
 
-def split(name, layer, precision, device):
+def split(name, layer, precision, device, memory_format="channels_last"):
     """-> features up to and with the layer, head from there to the logits; both ready on the device."""
     parts = stages(name, network(name))
     names = [n for n, _ in parts]
@@ -81,7 +71,7 @@ def split(name, layer, precision, device):
         if hasattr(module, "inplace"):
             module.inplace = False  # what is differentiated may not be overwritten
     for part in (features, head):
-        part.to(device=device, dtype=DTYPES[precision], memory_format=torch.channels_last)
+        part.to(device=device, dtype=DTYPES[precision], memory_format=FORMATS[memory_format])
     return features, head
 
 
@@ -91,22 +81,26 @@ def arithmetic(precision):
 
 
 class Normalise:
-    """Bytes (N,H,W,3) to the network's input (N,3,H,W), channels-last, on the device."""
+    """Bytes (N,H,W,3) to the network's input (N,3,H,W) on the device."""
 
-    def __init__(self, precision, device):
-        self.dtype = DTYPES[precision]
+    def __init__(self, precision, device, memory_format="channels_last"):
+        self.dtype, self.format = DTYPES[precision], FORMATS[memory_format]
         self.mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1) * 255
         self.scale = 1 / (torch.tensor(STD, device=device).view(1, 3, 1, 1) * 255)
 
     def __call__(self, pixels):
-        return ((pixels.permute(0, 3, 1, 2) - self.mean) * self.scale).to(self.dtype)
+        return ((pixels.permute(0, 3, 1, 2) - self.mean) * self.scale).to(self.dtype, memory_format=self.format)
+
+
+def enlarge(maps):
+    """(N,h,w) -> (N,H,W)."""
+    return F.interpolate(maps[:, None], size=(SIDE, SIDE), mode="bilinear", align_corners=False)[:, 0]
 
 
 def weighted_map(activations, gradients):
     """Grad-CAM's map, upsampled: (N,C,h,w) twice -> (N,H,W) float."""
     weights = gradients.float().mean((2, 3), keepdim=True).to(activations.dtype)
-    maps = torch.relu((weights * activations).sum(1, keepdim=True)).float()
-    return F.interpolate(maps, size=(SIDE, SIDE), mode="bilinear", align_corners=False)[:, 0]
+    return enlarge(torch.relu((weights * activations).sum(1)).float())
 
 
 # ---- copies beside computing ----
@@ -156,6 +150,8 @@ class Pipeline:
     def go(self, seconds):
         """-> images, seconds."""
         self.fill()
+        if not self.cuda:
+            return turns(self.start, self.batch, seconds)
         images, pair, begin = 0, 0, time.perf_counter()
         self.start(0)
         self.start(1)
@@ -170,33 +166,9 @@ class Pipeline:
         return images, time.perf_counter() - begin
 
 
-# ---- the protocol ----
-
-def say(**what):
-    print(json.dumps(what), flush=True)
-
-
-def device_name(device):
-    return torch.cuda.get_device_name() if device.startswith("cuda") else f"cpu, {torch.get_num_threads()} threads"
-
-
-def contest(wanted, begin, go, **facts):
-    """Prints the facts, then answers "go SECONDS" until the end of input. `go(seconds)` -> images, seconds."""
-    for _ in range(2):
-        go(0)
-    say(name=wanted.name, model=wanted.model, layer=wanted.layer, batch=wanted.batch, precision=wanted.precision,
-        device=device_name(wanted.device), torch=torch.__version__, ready_seconds=round(time.perf_counter() - begin, 3), **facts)
-    for line in sys.stdin:
-        word, _, number = line.strip().partition(" ")
-        if word == "go":
-            images, seconds = go(float(number))
-            say(images=images, seconds=seconds)
-
-
-def main(run):
-    """Runs a peer; whatever stops it is said as the protocol wants it."""
-    try:
-        run()
-    except Exception as problem:  # noqa: BLE001 - the run of all contestants goes on without this one
-        say(error=f"{type(problem).__name__}: {problem}"[:2000])
-        raise SystemExit(1) from problem
+    def maps_of(self, pixels):
+        """pixels (n,H,W,3), n <= batch -> maps (n,H,W)."""
+        self.pixels[0][:len(pixels)] = torch.from_numpy(pixels)
+        self.start(0)
+        self.finish(0)
+        return {"maps": self.maps[0][:len(pixels)].numpy()}

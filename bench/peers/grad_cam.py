@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from common import Normalise, Pipeline, arguments, contest, main, network
+from common import FORMATS, Normalise, Pipeline, arguments, contest, main, network
 
 
 def run():
@@ -16,14 +16,14 @@ def run():
     from pytorch_grad_cam import GradCAM
 
     layer = "features" if wanted.layer == "relu" else wanted.layer  # DenseNet's last ReLU is no module of its own
-    net = network(wanted.model).requires_grad_(True).to(wanted.device)
+    net = network(wanted.model).requires_grad_(True).to(wanted.device, memory_format=FORMATS[wanted.format])
     method = GradCAM(model=net, target_layers=[net.get_submodule(layer)])
-    normalise = Normalise("fp32", wanted.device)
+    normalise = Normalise("fp32", wanted.device, wanted.format)
     wanted.precision = "as installed: float32, PyTorch's own settings"
     pipeline = Pipeline(lambda pixels: torch.from_numpy(method(input_tensor=normalise(pixels), targets=None)), wanted.batch, "cpu")
     inner = pipeline.cam
     pipeline.cam = lambda pixels: inner(pixels.to(wanted.device))
-    contest(wanted, begin, pipeline.go, library="grad-cam " + version("grad-cam"))
+    contest(wanted, begin, pipeline, library="grad-cam " + version("grad-cam"))
 
 
 main(run)

@@ -7,5 +7,9 @@ folder=${1:?"setup.sh FOLDER"}
 here=$(cd "$(dirname "$0")" && pwd)
 "${PYTHON:-python3}" -m venv "$folder"
 mkdir -p "$here/wheels"
-"$folder/bin/python" -m pip install --quiet --find-links "$here/wheels" numpy torch torchvision onnx grad-cam
-"$folder/bin/python" -c 'import torch, torchvision, onnx, pytorch_grad_cam; print("torch", torch.__version__, "torchvision", torchvision.__version__)'
+"$folder/bin/python" -m pip install --quiet --find-links "$here/wheels" \
+    numpy pillow matplotlib onnx torch torchvision onnxruntime grad-cam torchcam captum
+"$folder/bin/python" - <<'END'
+from importlib.metadata import version
+print(", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "onnxruntime", "grad-cam", "torchcam", "captum")))
+END

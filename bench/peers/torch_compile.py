@@ -56,8 +56,8 @@ def run():
     arithmetic(wanted.precision)
     if wanted.precision == "tf32":
         torch.set_float32_matmul_precision("high")
-    features, head = split(wanted.model, wanted.layer, wanted.precision, wanted.device)
-    cam = make_cam(features, head, Normalise(wanted.precision, wanted.device))
+    features, head = split(wanted.model, wanted.layer, wanted.precision, wanted.device, wanted.format)
+    cam = make_cam(features, head, Normalise(wanted.precision, wanted.device, wanted.format))
     pixels = torch.randint(0, 256, (wanted.batch, SIDE, SIDE, 3), dtype=torch.uint8, device=wanted.device)
     made, how, notes = compiled(cam, pixels, wanted.mode)
     with torch.no_grad():
@@ -67,7 +67,7 @@ def run():
         with torch.no_grad():
             return made(batch)
 
-    contest(wanted, begin, Pipeline(no_grad, wanted.batch, wanted.device).go, compiled=how, notes=notes,
+    contest(wanted, begin, Pipeline(no_grad, wanted.batch, wanted.device), compiled=how, notes=notes,
             difference_to_eager=error)
 
 

@@ -1,4 +1,4 @@
-"""Grad-CAM by hand in eager PyTorch: the whole batch at once, channels-last, the gradient to the target layer only."""
+"""Grad-CAM by hand in eager PyTorch: the whole batch at once, the gradient to the target layer only."""
 import time
 
 import torch
@@ -9,8 +9,8 @@ from common import Normalise, Pipeline, arguments, arithmetic, contest, main, sp
 def run():
     wanted, begin = arguments(__doc__), time.perf_counter()
     arithmetic(wanted.precision)
-    features, head = split(wanted.model, wanted.layer, wanted.precision, wanted.device)
-    normalise = Normalise(wanted.precision, wanted.device)
+    features, head = split(wanted.model, wanted.layer, wanted.precision, wanted.device, wanted.format)
+    normalise = Normalise(wanted.precision, wanted.device, wanted.format)
 
     def cam(pixels):
         with torch.no_grad():
@@ -21,7 +21,7 @@ def run():
         with torch.no_grad():
             return weighted_map(activations, gradients)
 
-    contest(wanted, begin, Pipeline(cam, wanted.batch, wanted.device).go)
+    contest(wanted, begin, Pipeline(cam, wanted.batch, wanted.device))
 
 
 main(run)

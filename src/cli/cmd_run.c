@@ -83,7 +83,8 @@ static const cli_option options[] = {
     {0, "device", "NAME", "auto", "auto, cpu, cuda or reference",
      "auto takes CUDA where there is a card and says so, else the CPU. cuda:1 is the second card. reference is plain C: slow, for checking.",
      "auto cpu cuda reference", cli_set_text, FIELD(device)},
-    {0, "precision", "NAME", "fp32 on the CPU, tf32 on CUDA", "fp32, tf32, bf16, fp16 or auto; the CPU has fp32 and bf16",
+    {0, "precision", "NAME", "fp32 on the CPU, tf32 on CUDA",
+     "fp32, tf32, bf16, fp16 or auto; the CPU has fp32 and bf16",
      "The CPU has bf16 where the processor multiplies bfloat16. auto tries what the device has on the first 64 photos that can be read and keeps "
      "the fastest whose maps agree with those of fp32: cosine 0.999 or more in the median and 0.99 at worst, the same first class but for "
      "near-ties. run.json has the figures.",

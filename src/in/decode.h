@@ -4,8 +4,9 @@
 
 #include "in/in.h"
 
-/* rgb, width, height and orientation are set where OK is returned; orientation is not applied. */
-bcam_outcome bcam_jpeg_decode(bcam_photo *photo, const uint8_t *data, size_t bytes, int64_t max_pixels); /* jpeg.c */
-bcam_outcome bcam_png_decode(bcam_photo *photo, const uint8_t *data, size_t bytes, int64_t max_pixels);  /* png.c */
+/* rgb, width, height, part and orientation are set where OK is returned; orientation is not applied. */
+bcam_outcome bcam_jpeg_decode(bcam_photo *photo, const uint8_t *data, size_t bytes,
+                              const bcam_photo_limits *limits);                                         /* jpeg.c */
+bcam_outcome bcam_png_decode(bcam_photo *photo, const uint8_t *data, size_t bytes, int64_t max_pixels); /* png.c */
 
 #endif

@@ -76,6 +76,7 @@ bool bcam_photo_orient(bcam_photo *photo)
         photo->width = height;
         photo->height = width;
     }
+    photo->part = (bcam_part){0, 0, photo->width, photo->height};
     uint8_t *to = photo->scratch;
     for (int64_t y = 0; y < photo->height; y++) {
         int64_t at = turn.origin + y * turn.down;

@@ -86,7 +86,7 @@ bcam_outcome bcam_photo_decode(bcam_photo *photo, const uint8_t *data, size_t by
         return bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "the file is empty");
     }
     if (begins(data, bytes, "\xFF\xD8\xFF", 3)) {
-        outcome = bcam_jpeg_decode(photo, data, bytes, limits->max_pixels);
+        outcome = bcam_jpeg_decode(photo, data, bytes, limits);
     } else if (begins(data, bytes, "\x89PNG\r\n\x1A\n", 8)) {
         outcome = bcam_png_decode(photo, data, bytes, limits->max_pixels);
     } else {

@@ -60,7 +60,7 @@ bcam_status bcam_names_read(const char *path, bcam_names *out, bcam_error *err);
 int bcam_names_find(const bcam_names *names, const char *text);
 void bcam_names_fini(bcam_names *names);
 
-/* ---- image.c (by content), jpeg.c, png.c, exif.c: photos become RGB bytes, as Pillow's convert("RGB") makes them ---- */
+/* ---- image.c (by content), jpeg*.c, png.c, exif.c: photos become RGB bytes, as Pillow's convert("RGB") makes them ---- */
 
 /** Of images; the names stand in the index */
 typedef enum bcam_outcome {
@@ -76,9 +76,14 @@ typedef enum bcam_outcome {
 const char *
 bcam_outcome_name(bcam_outcome outcome); /* "ok", "missing", "unreadable", "unsupported", "too_large", "no_label" */
 
+typedef struct bcam_part { /* of a picture, in whole pixels */
+    int x, y, w, h;
+} bcam_part;
+
 /** A decoder and its buffers, for one thread; everything is reused from photo to photo. */
 typedef struct bcam_photo {
     uint8_t *rgb;      /* (height, width, 3) */
+    bcam_part part;    /* of rgb: what was decoded; the other pixels mean nothing */
     int width, height; /* after orientation, where applied */
     int stored_width, stored_height;
     int orientation;   /* EXIF, 1 … 8; 1 where there is none */
@@ -91,9 +96,10 @@ typedef struct bcam_photo {
 } bcam_photo;
 
 typedef struct bcam_photo_limits {
-    int64_t max_pixels;     /* checked from the header, before anything is allocated */
-    int64_t max_file_bytes; /* 0: 1 GiB */
-    bool exif;              /* turn the photo as its EXIF orientation says */
+    int64_t max_pixels;               /* checked from the header, before anything is allocated */
+    int64_t max_file_bytes;           /* 0: 1 GiB */
+    bool exif;                        /* turn the photo as its EXIF orientation says */
+    const struct bcam_recipe *recipe; /* only what bcam_prep_photo needs for it is decoded; NULL: all of the photo */
 } bcam_photo_limits;
 
 /** Reads and decodes one photo. Never fails otherwise than by its outcome; memory shortage is `unreadable` with that message. */
@@ -153,7 +159,7 @@ void bcam_recipe_lut(const bcam_recipe *recipe, float *lut); // (3,256)
 /** Which byte (0 red, 1 green, 2 blue) network channel c is made from. */
 int bcam_recipe_channel(const bcam_recipe *recipe, int c);
 
-/* ---- prep.c, resize.c: geometry, equal to Pillow to the byte ---- */
+/* ---- prep.c, resize*.c: geometry, equal to Pillow to the byte ---- */
 
 typedef struct bcam_box {
     double x, y, w, h;
@@ -162,10 +168,16 @@ typedef struct bcam_box {
 /** Makes pixels grey, the same number in all three bytes: Pillow's convert("L"). */
 void bcam_grey(uint8_t *rgb, size_t pixels);
 
+/** The part of a photo of this size that bcam_prep_photo looks at. */
+bcam_part bcam_prep_needs(const bcam_recipe *recipe, int width, int height);
+
 /** Resizes and crops the decoded photo, made grey first where the recipe says so, into out (height, width, 3), computing only what the crop needs. *crop receives the part of the photo
  *  (pixels of photo->width x height) that the network sees. Memory shortage: E_MEMORY. */
 bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_t *out, bcam_box *crop,
                             bcam_error *err);
+
+/** The part of the source that bcam_resize_rgb looks at for this window. */
+bcam_part bcam_resize_needs(int sw, int sh, int dw, int dh, bcam_filter filter, bcam_part window);
 
 /** Pillow's Image.resize((dw,dh), filter) of an RGB image, only the window (x0,y0,w,h) of the result: out (h,w,3).
  *  `scratch` is grown as needed (bcam_realloc). */

@@ -1,5 +1,8 @@
 /* jpeg.c - JPEG to RGB bytes, equal to Pillow's Image.open(f).convert("RGB"). The only file of this room that knows libjpeg.
  *
+ * libjpeg reads the head of every file. The data of the usual kind are then decoded by jpeg_part.c, where there is no doubt about them; in all other
+ * cases libjpeg goes on from there, and says what becomes of the file.
+ *
  * Pillow hands libjpeg its data piece by piece through a source that suspends when it runs dry. That decides what a damaged file becomes: data
  * that ends too early is an error, never grey pixels. The source here suspends in the same way. Other warnings are passed over, as there. */
 #include <setjmp.h>
@@ -11,6 +14,7 @@
 
 #include "in/decode.h"
 #include "in/exif.h"
+#include "in/jpeg_part.h"
 #include "in/photo.h"
 
 #define MAX_SCANS 100 /* a small file can hold thousands of scans over one big picture, each as costly as a decode */
@@ -23,7 +27,7 @@ typedef struct jpeg_job {
     struct jpeg_progress_mgr progress;
     jmp_buf stop;
     bcam_photo *photo;
-    int64_t max_pixels;
+    const bcam_photo_limits *limits;
     bcam_outcome outcome;
 } jpeg_job;
 
@@ -155,7 +159,8 @@ static void read_header(jpeg_job *job)
                           cinfo->num_components);
         stop_with(job, BCAM_OUTCOME_UNSUPPORTED);
     }
-    bcam_outcome outcome = bcam_photo_reserve(job->photo, cinfo->image_width, cinfo->image_height, job->max_pixels);
+    bcam_outcome outcome =
+        bcam_photo_reserve(job->photo, cinfo->image_width, cinfo->image_height, job->limits->max_pixels);
     if (outcome != BCAM_OUTCOME_OK) {
         stop_with(job, outcome);
     }
@@ -196,6 +201,63 @@ static void read_rows(jpeg_job *job)
     }
 }
 
+/* ---- the usual kind ---- */
+
+/** What jpeg_part.c is to know of a component. False: a table is missing. */
+static bool describe_component(const struct jpeg_decompress_struct *cinfo, int i, bcam_jpeg_component *out)
+{
+    const jpeg_component_info *c = &cinfo->comp_info[i];
+    if (c->quant_tbl_no < 0 || c->quant_tbl_no >= NUM_QUANT_TBLS || c->dc_tbl_no < 0 || c->dc_tbl_no >= NUM_HUFF_TBLS ||
+        c->ac_tbl_no < 0 || c->ac_tbl_no >= NUM_HUFF_TBLS) {
+        return false;
+    }
+    const JQUANT_TBL *quant = cinfo->quant_tbl_ptrs[c->quant_tbl_no];
+    const JHUFF_TBL *dc = cinfo->dc_huff_tbl_ptrs[c->dc_tbl_no], *ac = cinfo->ac_huff_tbl_ptrs[c->ac_tbl_no];
+    if (!quant || !dc || !ac) {
+        return false;
+    }
+    *out = (bcam_jpeg_component){c->h_samp_factor, c->v_samp_factor, quant->quantval, dc->bits,
+                                 dc->huffval,      ac->bits,         ac->huffval};
+    return true;
+}
+
+/** Decodes what is needed, or leaves libjpeg where it is. */
+static bool decode_part(jpeg_job *job)
+{
+    const struct jpeg_decompress_struct *cinfo = &job->cinfo;
+    bcam_photo *photo = job->photo;
+    J_COLOR_SPACE wanted = cinfo->num_components == 1 ? JCS_GRAYSCALE : JCS_YCbCr;
+    if (cinfo->progressive_mode || cinfo->arith_code || cinfo->num_components > 3 ||
+        cinfo->comps_in_scan != cinfo->num_components || cinfo->jpeg_color_space != wanted || cinfo->Ss != 0 ||
+        cinfo->Se != DCTSIZE2 - 1 || cinfo->Ah != 0 || cinfo->Al != 0) {
+        return false;
+    }
+    bcam_jpeg_frame frame = {.width = photo->width,
+                             .height = photo->height,
+                             .components = cinfo->num_components,
+                             .restart = (int)cinfo->restart_interval,
+                             .data = job->source.next_input_byte,
+                             .bytes = job->source.bytes_in_buffer};
+    for (int i = 0; i < frame.components; i++) {
+        if (cinfo->cur_comp_info[i] != &cinfo->comp_info[i] || !describe_component(cinfo, i, &frame.component[i])) {
+            return false;
+        }
+    }
+    bool whole = !job->limits->recipe || (job->limits->exif && photo->orientation > 1);
+    bcam_part part = whole ? photo->part : bcam_prep_needs(job->limits->recipe, photo->width, photo->height);
+    bcam_jpeg_verdict verdict =
+        bcam_jpeg_decode_part(&frame, part, photo->rgb, &photo->scratch, &photo->scratch_capacity);
+    if (verdict == BCAM_JPEG_MEMORY) {
+        bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "out of memory for decoding a JPEG");
+        stop_with(job, BCAM_OUTCOME_UNREADABLE);
+    }
+    if (verdict != BCAM_JPEG_DECODED) {
+        return false;
+    }
+    photo->part = part;
+    return true;
+}
+
 static void decode(jpeg_job *job, const uint8_t *data, size_t bytes)
 {
     if (setjmp(job->stop) != 0) {
@@ -214,6 +276,9 @@ static void decode(jpeg_job *job, const uint8_t *data, size_t bytes)
     job->cinfo.src = &job->source;
     jpeg_save_markers(&job->cinfo, JPEG_APP0 + 1, 0xFFFF);
     read_header(job);
+    if (decode_part(job)) {
+        return;
+    }
     if (!jpeg_start_decompress(&job->cinfo)) {
         stop_truncated(job);
     }
@@ -222,9 +287,9 @@ static void decode(jpeg_job *job, const uint8_t *data, size_t bytes)
         &job->cinfo); /* looks for the end mark: damage found on the way is an error, its absence is not */
 }
 
-bcam_outcome bcam_jpeg_decode(bcam_photo *photo, const uint8_t *data, size_t bytes, int64_t max_pixels)
+bcam_outcome bcam_jpeg_decode(bcam_photo *photo, const uint8_t *data, size_t bytes, const bcam_photo_limits *limits)
 {
-    jpeg_job job = {.photo = photo, .max_pixels = max_pixels, .outcome = BCAM_OUTCOME_OK};
+    jpeg_job job = {.photo = photo, .limits = limits, .outcome = BCAM_OUTCOME_OK};
     job.cinfo.err = jpeg_std_error(&job.errors);
     job.errors.error_exit = on_error;
     job.errors.output_message = on_message;

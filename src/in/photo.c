@@ -41,5 +41,6 @@ bcam_outcome bcam_photo_reserve(bcam_photo *photo, int64_t width, int64_t height
     }
     photo->width = photo->stored_width = (int)width;
     photo->height = photo->stored_height = (int)height;
+    photo->part = (bcam_part){0, 0, (int)width, (int)height};
     return BCAM_OUTCOME_OK;
 }

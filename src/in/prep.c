@@ -70,35 +70,63 @@ void bcam_grey(uint8_t *rgb, size_t pixels)
     }
 }
 
-bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_t *out, bcam_box *crop, bcam_error *err)
-{
+/** What a photo goes through: its size when resized, and what of that the network sees. */
+typedef struct geometry {
     int64_t width, height;
-    resized_size(recipe, photo->width, photo->height, &width, &height);
-    if (photo->width > MAX_SIDE || photo->height > MAX_SIDE || width > MAX_RESIZED_SIDE || height > MAX_RESIZED_SIDE) {
-        return bcam_fail(err, BCAM_E_INPUT, "%d x %d pixels are too long and narrow to be resized", photo->width,
-                         photo->height);
+    span x, y;
+    bcam_part window; /* of the resized photo */
+} geometry;
+
+static bcam_status geometry_of(const bcam_recipe *recipe, int width, int height, geometry *out, bcam_error *err)
+{
+    geometry g = {0};
+    resized_size(recipe, width, height, &g.width, &g.height);
+    if (width > MAX_SIDE || height > MAX_SIDE || g.width > MAX_RESIZED_SIDE || g.height > MAX_RESIZED_SIDE) {
+        return bcam_fail(err, BCAM_E_INPUT, "%d x %d pixels are too long and narrow to be resized", width, height);
     }
-    if (!recipe->crop && (width != recipe->width || height != recipe->height)) {
+    if (!recipe->crop && (g.width != recipe->width || g.height != recipe->height)) {
         return bcam_fail(
             err, BCAM_E_INPUT,
             "%lld x %lld pixels, and the network takes %d x %d: the preprocessing neither resizes to that nor crops",
-            (long long)width, (long long)height, recipe->width, recipe->height);
+            (long long)g.width, (long long)g.height, recipe->width, recipe->height);
     }
-    if (recipe->grey) {
-        bcam_grey(photo->rgb, (size_t)photo->width * (size_t)photo->height);
+    g.x = crop_span(g.width, recipe->width, recipe->crop_floor);
+    g.y = crop_span(g.height, recipe->height, recipe->crop_floor);
+    g.window = (bcam_part){g.x.at ? 0 : (int)g.x.start, g.y.at ? 0 : (int)g.y.start, (int)g.x.count, (int)g.y.count};
+    *out = g;
+    return BCAM_OK;
+}
+
+bcam_part bcam_prep_needs(const bcam_recipe *recipe, int width, int height)
+{
+    geometry g = {0};
+    if (geometry_of(recipe, width, height, &g, NULL) != BCAM_OK) {
+        return (bcam_part){0, 0, width, height}; /* nobody will look at it */
     }
-    span x = crop_span(width, recipe->width, recipe->crop_floor),
-         y = crop_span(height, recipe->height, recipe->crop_floor);
-    bcam_status status = bcam_resize_rgb(photo->rgb, photo->width, photo->height, (int)width, (int)height,
-                                         recipe->filter, x.at ? 0 : (int)x.start, y.at ? 0 : (int)y.start, (int)x.count,
-                                         (int)y.count, out, &photo->scratch, &photo->scratch_capacity, err);
+    return bcam_resize_needs(width, height, (int)g.width, (int)g.height, recipe->filter, g.window);
+}
+
+bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_t *out, bcam_box *crop, bcam_error *err)
+{
+    geometry g = {0};
+    bcam_status status = geometry_of(recipe, photo->width, photo->height, &g, err);
     if (status != BCAM_OK) {
         return status;
     }
-    if (x.count < recipe->width || y.count < recipe->height) {
-        spread(out, recipe->height, recipe->width, x, y);
+    bcam_part w = g.window, part = bcam_prep_needs(recipe, photo->width, photo->height);
+    for (int y = part.y; recipe->grey && y < part.y + part.h; y++) {
+        bcam_grey(photo->rgb + ((size_t)y * (size_t)photo->width + (size_t)part.x) * 3, (size_t)part.w);
     }
-    double per_x = (double)photo->width / (double)width, per_y = (double)photo->height / (double)height;
-    *crop = (bcam_box){(double)x.start * per_x, (double)y.start * per_y, recipe->width * per_x, recipe->height * per_y};
+    status = bcam_resize_rgb(photo->rgb, photo->width, photo->height, (int)g.width, (int)g.height, recipe->filter, w.x,
+                             w.y, w.w, w.h, out, &photo->scratch, &photo->scratch_capacity, err);
+    if (status != BCAM_OK) {
+        return status;
+    }
+    if (w.w < recipe->width || w.h < recipe->height) {
+        spread(out, recipe->height, recipe->width, g.x, g.y);
+    }
+    double per_x = (double)photo->width / (double)g.width, per_y = (double)photo->height / (double)g.height;
+    *crop =
+        (bcam_box){(double)g.x.start * per_x, (double)g.y.start * per_y, recipe->width * per_x, recipe->height * per_y};
     return BCAM_OK;
 }

@@ -5,6 +5,27 @@
 #include "fuzz.h"
 #include "in/in.h"
 
+/** Decoded as far as a recipe needs it: the same outcome and reason, and the same pixels there. */
+static void decode_needed(const bcam_photo *whole, bcam_outcome expected, const uint8_t *data, size_t size,
+                          const bcam_photo_limits *limits)
+{
+    const bcam_recipe recipe = {.height = 3, .width = 5, .resize = BCAM_RESIZE_NONE, .crop = true};
+    bcam_photo_limits needed = *limits;
+    bcam_photo photo = {0};
+    needed.recipe = &recipe;
+    FUZZ_CHECK(bcam_photo_decode(&photo, data, size, &needed) == expected &&
+               strcmp(photo.message, whole->message) == 0);
+    if (expected == BCAM_OUTCOME_OK) {
+        bcam_part part = photo.part;
+        FUZZ_CHECK(photo.width == whole->width && photo.height == whole->height && part.w > 0 && part.h > 0);
+        for (int y = part.y; y < part.y + part.h; y++) {
+            size_t at = ((size_t)y * (size_t)photo.width + (size_t)part.x) * 3;
+            FUZZ_CHECK(memcmp(photo.rgb + at, whole->rgb + at, (size_t)part.w * 3) == 0);
+        }
+    }
+    bcam_photo_fini(&photo);
+}
+
 /** Decodes twice with the same buffers: the same pixels, or the same reason why there are none. */
 static void decode_photo(const uint8_t *data, size_t size)
 {
@@ -20,9 +41,13 @@ static void decode_photo(const uint8_t *data, size_t size)
         FUZZ_CHECK(photo.orientation >= 1 && photo.orientation <= 8);
         if (outcome == BCAM_OUTCOME_OK) {
             FUZZ_CHECK(photo.width > 0 && photo.height > 0 && photo.width <= limits.max_pixels / photo.height);
+            FUZZ_CHECK(photo.part.w == photo.width && photo.part.h == photo.height);
             bcam_sha256_hex(photo.rgb, (size_t)photo.width * (size_t)photo.height * 3, hash[turn]);
+            decode_needed(&photo, outcome, data, size, &limits);
             memset(photo.rgb, 0xA5,
                    (size_t)photo.width * (size_t)photo.height * 3); /* so that what stays unwritten differs */
+        } else {
+            decode_needed(&photo, outcome, data, size, &limits);
         }
         FUZZ_CHECK(turn == 0 || strcmp(message, photo.message) == 0);
         strcpy(message, photo.message);
