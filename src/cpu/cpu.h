@@ -1,14 +1,17 @@
 /* cpu.h - the CPU device: plain C for every verb, oneDNN laid over it. Private to the room, but for `bcam_cpu_device`.
  *
  * How it is built up
- *   plain.inc        includes the families (*.inc: gemm, conv, pool, elementwise, reduce, copy, cam, upsample), which are written once in
- *                    terms of the type `real`, and ends with the table of slots, one per verb. It is compiled twice: plain_f32.c (real is float) and
- *                    plain_f64.c (real is double). Everything in it is static but the table. Sums are made in double, in an order that
- *                    depends neither on the number of threads nor on the batch: output bytes depend on neither.
+ *   plain.inc        includes the families (*.inc: gemm, conv, pool, elementwise, reduce, binary_bwd, copy, cam, upsample), which are written once in
+ *                    terms of the type `real`, and ends with the table of slots, one per verb. plain_f32.c (real is float) and plain_f64.c
+ *                    (double) are the reference; fast_*.c compile the float one for several instruction sets (fast.h). Everything in it is
+ *                    static but the table. Sums are made in double, in an order that depends neither on the number of threads nor on the
+ *                    batch: output bytes depend on neither.
  *   walk.c           turns strided tensors into few long rows, so that one loop serves every layout
- *   dnnl.c           overwrites slots of the float table
- *   widen.c          steps on bfloat16 that no slot computes: the float table on copies
+ *   dnnl*.c          overwrite slots of the float table; dnnl_choose.c says in which way a convolution is done, winograd.c is one of them
+ *   widen.c          runs plain C on what is stored as bfloat16
  *   place.c          the memory: arena and constants; dev/place.h says how values lie
+ *   passes.c         which steps are run for a few photos at a time
+ *   calls.c          steps bound to memory
  *   guard.c          canaries and poison, for tests
  *   program.c        the device interface; program.h says what a program is made of
  *

@@ -102,7 +102,6 @@ bcam_status bcam_dnnl_run(const bcam_cpu_call *call, bcam_error *err);
 bcam_status bcam_dnnl_conv(bcam_cpu_call *call, bcam_cpu_way way, bcam_error *err);
 bcam_status bcam_dnnl_winograd(bcam_cpu_call *call, bcam_error *err);
 dnnl_status_t bcam_dnnl_winograd_run(const bcam_cpu_call *call);
-void bcam_dnnl_tiles_free(bcam_dnnl_tiles *tiles);
 /** A 1x1 convolution of stride 1 as a product. */
 bcam_status bcam_dnnl_conv_product(bcam_cpu_call *call, bcam_error *err);
 bcam_status bcam_dnnl_gemm(bcam_cpu_call *call, bcam_error *err);

@@ -193,12 +193,11 @@ static void random_numbers(const bcam_tensor *t, void *data)
     }
 }
 
-static bool own_memory(trial *t, bcam_tensor *operand, void **data)
+static bool own_memory(bcam_tensor *operand, void **data)
 {
     size_t bytes = (size_t)(operand->dim[0] * operand->stride[0]) * bcam_dtype_bytes(operand->dtype);
     if (!(*data = bcam_alloc_aligned(bytes)))
         return false;
-    (void)t;
     random_numbers(operand, *data);
     operand->data = *data;
     return true;
@@ -213,12 +212,12 @@ static bool begin_trial(trial *t, const bcam_cpu_call *call)
     t->call.step = &t->step;
     photos = photos < 1 ? 1 : photos > x->dim[0] ? x->dim[0] : photos;
     t->call.in[0].dim[0] = t->call.out[0].dim[0] = photos;
-    if (!own_memory(t, &t->call.in[0], &t->data[0]) || !own_memory(t, &t->call.out[0], &t->data[BCAM_MAX_IN]))
+    if (!own_memory(&t->call.in[0], &t->data[0]) || !own_memory(&t->call.out[0], &t->data[BCAM_MAX_IN]))
         return false;
     if (!call->in[3].data)
         return true;
     t->call.in[3].dim[0] = photos;
-    return own_memory(t, &t->call.in[3], &t->data[3]);
+    return own_memory(&t->call.in[3], &t->data[3]);
 }
 
 static void end_trial(trial *t)

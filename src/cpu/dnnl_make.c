@@ -305,6 +305,6 @@ void bcam_dnnl_state_fini(bcam_dnnl_state *s)
     bcam_free(s->jobs);
     bcam_free(s->places);
     bcam_free(s->packed);
-    bcam_dnnl_tiles_free(s->tiles);
+    bcam_free(s->tiles);
     *s = (bcam_dnnl_state){0};
 }

@@ -22,7 +22,6 @@ enum {
 typedef struct bcam_dnnl_tiles {
     bcam_winograd shape; /* addresses are those of the call at each run */
     int64_t block, last, blocks, depth, slices;
-    void *weights;
     size_t in, out, patch, thread; /* offsets in a thread's scratch, and its size */
 } tiles;
 
@@ -173,26 +172,26 @@ static bcam_status add_threads(bcam_cpu_call *call, tiles *t, const bcam_tensor 
     omp_set_num_threads(threads);
     for (int i = 0; i < 2; i++)
         dnnl_primitive_attr_destroy(attr[i]);
-    /* All else depends on the number of rows, or copies the weights each time. */
-    if (status == BCAM_OK && (!strstr(s->algorithm, "brg") || s->packed))
+    if (status == BCAM_OK && !strstr(s->algorithm, "brg")) /* all else depends on the number of rows */
         return bcam_fail(err, BCAM_E_UNSUPPORTED, "oneDNN has no fast product for '%s'", call->step->name);
     return status;
 }
 
-/** Transforms the weights; they are the state's. */
-static bcam_status make_weights(bcam_cpu_call *call, tiles *t, bcam_tensor *w, bcam_error *err)
+/** Transforms the weights, in the one order that products may want. */
+static bcam_status make_weights(bcam_cpu_call *call, const tiles *t, bcam_tensor *w, bcam_error *err)
 {
+    bcam_dnnl_state *s = call->state;
     bool backward = call->step->verb == BCAM_VERB_CONV_BWD;
     bcam_tensor filters = call->in[1]; /* (out,in,3,3) as this direction has it */
     size_t bytes = (size_t)(t->slices * bcam_count(3, w->dim)) * sizeof(float);
-    if (!(w->data = t->weights = bcam_alloc_aligned(bytes)))
+    if (!(w->data = s->packed = bcam_alloc_aligned(bytes)))
         return bcam_fail_memory(err, bytes, "the weights of a convolution");
     call->state_bytes += bytes;
     for (int a = 0; backward && a < 2; a++) {
         filters.dim[a] = call->in[1].dim[1 - a];
         filters.stride[a] = call->in[1].stride[1 - a];
     }
-    bcam_winograd_weights(&filters, backward, t->depth, call->threads, t->weights);
+    bcam_winograd_weights(&filters, backward, t->depth, call->threads, s->packed);
     return BCAM_OK;
 }
 
@@ -213,13 +212,6 @@ bcam_status bcam_dnnl_winograd(bcam_cpu_call *call, bcam_error *err)
     if (status == BCAM_OK)
         strcpy(s->algorithm, "Winograd F(4x4,3x3)");
     return status;
-}
-
-void bcam_dnnl_tiles_free(bcam_dnnl_tiles *t)
-{
-    if (t)
-        bcam_free(t->weights);
-    bcam_free(t);
 }
 
 dnnl_status_t bcam_dnnl_winograd_run(const bcam_cpu_call *call)

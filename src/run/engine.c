@@ -151,7 +151,6 @@ static bcam_status place_results(bcam_engine *e, bcam_error *err)
 bcam_status bcam_engine_make(const char *model, const bcam_engine_options *options, bool pictures, bcam_engine **out,
                              bcam_error *err)
 {
-    enum { USUAL_BATCH = 16 };
     if (!out)
         return bcam_fail(err, BCAM_E_ARGUMENT, "there is no place for the engine");
     *out = NULL;
@@ -163,7 +162,7 @@ bcam_status bcam_engine_make(const char *model, const bcam_engine_options *optio
         return bcam_fail_memory(err, sizeof *e, "the engine");
     if (options)
         e->options = *options;
-    e->options.batch = e->options.batch ? e->options.batch : USUAL_BATCH;
+    e->options.batch = e->options.batch ? e->options.batch : BCAM_USUAL_BATCH;
     e->info.classes = e->options.classes ? e->options.classes : 1;
     e->info.layer_count = e->options.layer_count ? e->options.layer_count : 1;
     e->log = (bcam_log){e->options.log, e->options.log_data};

@@ -187,6 +187,8 @@ static bcam_engine_options engine_options(const bcam_job *job)
     options.classes = bcam_targets_most(&job->targets);
     if (options.precision == BCAM_PRECISION_AUTO)
         options.precision = BCAM_PRECISION_FP32;
+    if (options.batch == 0 && job->total < BCAM_USUAL_BATCH) /* places without a photo would be computed too */
+        options.batch = (int)job->total;
     return options;
 }
 
