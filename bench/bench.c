@@ -110,7 +110,7 @@ static const char usage[] =
     "  --size NAME            of the maps: input or native (input)\n"
     "  --dtype NAME           of the maps: float32, float16, uint8 (float32)\n"
     "  --threads N, --deterministic\n"
-    "  --direct               on the CPU: convolutions by oneDNN's own alone\n"
+    "  --direct               on the CPU: no convolution by Winograd\n"
     "  --rounds R             timed rounds, after one that does not count (5)\n"
     "  --seconds S            length of a round (1)\n"
     "  --contestant           take part in an interleaved comparison (bench.h); --name NAME: under this name\n"

@@ -74,7 +74,8 @@ static bcam_status warm_up(net *n, bcam_error *err)
     return status;
 }
 
-/* Weights that are written again have their steps prepared again. */
+/* Every multiplication that the arithmetic counts: products over pixels, or oneDNN's own convolutions. Weights that are written again have their
+ * steps prepared again. */
 static bcam_status do_directly(net *n, bcam_error *err)
 {
     const bcam_device_api *api = n->engine->api;
@@ -82,7 +83,7 @@ static bcam_status do_directly(net *n, bcam_error *err)
     bcam_status status = BCAM_OK;
     if (api != &bcam_cpu_device)
         return bcam_fail(err, BCAM_E_ARGUMENT, "--direct is for the CPU");
-    bcam_cpu_dnnl_force(bcam_cpu_context(program->device), BCAM_CPU_DIRECT);
+    bcam_cpu_dnnl_force(bcam_cpu_context(program->device), BCAM_CPU_PRODUCT);
     for (size_t v = 0; v < program->place.value_count && !status; v++) {
         const bcam_tensor *t = &program->place.tensors[v];
         if (program->place.values[v].role != BCAM_ROLE_CONST || t->rank != 4 || !t->data)

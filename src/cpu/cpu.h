@@ -87,7 +87,7 @@ bcam_status bcam_cpu_dnnl_open(void **context, bcam_error *err); /* an engine an
 void bcam_cpu_dnnl_close(void **context);
 const char *bcam_cpu_dnnl_version(void); /* "oneDNN 2.6.3" */
 bool bcam_cpu_dnnl_bf16(void);           /* whether this processor multiplies bfloat16 */
-/** Does every convolution in one way, where that is for it; BCAM_CPU_WAYS: as is best. For tests, on a device with oneDNN. */
+/** Does every convolution in one way, or, where that is not for it, in the next of dnnl_choose.c's table; BCAM_CPU_WAYS: as is best. For tests, on a device with oneDNN. */
 void bcam_cpu_dnnl_force(void *context, bcam_cpu_way way);
 void *bcam_cpu_context(bcam_device *device);
 const char *bcam_cpu_way_name(bcam_cpu_way way);
