@@ -28,8 +28,7 @@ int cuDeviceGetCount(int *count)
 #define NAMES(NAME)                                                                                                    \
     NAME(cuGetErrorString)                                                                                             \
     NAME(cuGetErrorName)                                                                                               \
-    NAME(cuDeviceGet)                                                                                                  \
-    NAME(cuDeviceGetAttribute) NAME(cuDevicePrimaryCtxRetain) NAME(cuDevicePrimaryCtxRelease)                          \
+    NAME(cuDeviceGet) NAME(cuDeviceGetAttribute) NAME(cuDevicePrimaryCtxRetain) NAME(cuDevicePrimaryCtxRelease)        \
         NAME(cuDevicePrimaryCtxReset) NAME(cuCtxGetCurrent) NAME(cuCtxPushCurrent) NAME(cuCtxPopCurrent)               \
             NAME(cuCtxGetDevice) NAME(cuCtxGetLimit) NAME(cuStreamGetCtx) NAME(cuStreamSynchronize)                    \
                 NAME(cuModuleLoadData) NAME(cuModuleLoadDataEx) NAME(cuModuleLoadFatBinary) NAME(cuModuleUnload)       \
