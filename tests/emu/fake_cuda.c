@@ -25,6 +25,7 @@ int cuDeviceGetCount(int *count)
     return 0;
 }
 
+/* clang-format off */
 #define NAMES(NAME)                                                                                                    \
     NAME(cuGetErrorString)                                                                                             \
     NAME(cuGetErrorName)                                                                                               \
@@ -41,6 +42,7 @@ int cuDeviceGetCount(int *count)
                                             NAME(cuLinkComplete) NAME(cuLinkDestroy) NAME(cuMemcpyDtoH_v2)             \
                                                 NAME(cuTensorMapEncodeTiled) NAME(cuOccupancyMaxPotentialClusterSize)  \
                                                     NAME(cuOccupancyMaxActiveBlocksPerMultiprocessor)
+/* clang-format on */
 
 #define REFUSE(name)                                                                                                   \
     int name(void);                                                                                                    \
