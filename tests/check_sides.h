@@ -4,20 +4,10 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 #include "check/check.h"
 #include "cpu/cpu.h"
-
-/** BCAM_SEED repeats a run. */
-static inline uint64_t check_seed(void)
-{
-    const char *text = getenv("BCAM_SEED");
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return text ? strtoull(text, NULL, 10) : (uint64_t)now.tv_sec * 1000003u + (uint64_t)now.tv_nsec;
-}
+#include "seed.h"
 
 static inline bcam_check_side check_open(bool reference, bcam_precision precision, int threads)
 {
@@ -69,7 +59,7 @@ static inline void check_report(const check_tally *t)
 static inline double check_verb(const char *what, bcam_verb verb, const bcam_check_side *reference,
                                 const bcam_check_side *candidate, bool exact)
 {
-    check_tally tally = {.verb = verb, .what = what, .seed = check_seed()};
+    check_tally tally = {.verb = verb, .what = what, .seed = new_seed()};
     for (size_t i = 0; i < bcam_check_case_count(verb); i++) {
         bcam_check_case c;
         bcam_check_result result;

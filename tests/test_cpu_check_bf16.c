@@ -121,7 +121,7 @@ Test(check_bf16, epilogue_in_place)
 {
     enum { COUNT = 3 * 4567 };
     uint16_t y[COUNT], before[COUNT];
-    uint64_t state = check_seed();
+    uint64_t state = new_seed();
     printf("BCAM_SEED=%llu\n", (unsigned long long)state);
     for (int i = 0; i < COUNT; i++)
         before[i] = y[i] = bcam_f32_to_bf16((float)(bcam_random_unit(&state) * 12 - 6));

@@ -110,7 +110,7 @@ Test(check_overlay, constants_can_change)
         bcam_error err = {0};
         bcam_check_case_get(products[v], 3, &c); /* 128 channels and a bias */
         cr_assert_eq(bcam_check_data_init(&c, &data, &err), BCAM_OK);
-        cr_assert_eq(bcam_check_fill_data(&c, BCAM_FILL_RANDOM, &side, check_seed(), &data, &err), BCAM_OK);
+        cr_assert_eq(bcam_check_fill_data(&c, BCAM_FILL_RANDOM, &side, new_seed(), &data, &err), BCAM_OK);
         cr_assert_eq(bcam_check_bind(&c, &side, &data, &bound, &err), BCAM_OK, "%s", err.message);
         double *zeros = calloc((size_t)bcam_check_count(&c.in[1], c.batch, c.k), sizeof *zeros);
         cr_assert_eq(side.api->write(bound.program, bound.in[1], BCAM_F64, zeros, &err), BCAM_OK, "%s", err.message);
@@ -170,7 +170,7 @@ Test(check_overlay, selftest)
                     side = check_open(false, BCAM_PRECISION_DEFAULT, 2);
     bcam_error err = {0};
     int counts[3] = {0};
-    uint64_t seed = check_seed();
+    uint64_t seed = new_seed();
     cr_expect_eq(bcam_check_selftest(&plain, &side, seed, count_rows, counts, &err), BCAM_OK, "BCAM_SEED=%llu: %s",
                  (unsigned long long)seed, err.message);
     cr_expect_eq(counts[0], BCAM_VERB_COUNT);

@@ -22,7 +22,7 @@ ParameterizedTestParameters(check_plain, gradient)
 ParameterizedTest(int *verb, check_plain, gradient)
 {
     bcam_check_side side = check_open(true, BCAM_PRECISION_FP64, 2);
-    check_tally tally = {.verb = (bcam_verb)*verb, .what = "gradient", .seed = check_seed()};
+    check_tally tally = {.verb = (bcam_verb)*verb, .what = "gradient", .seed = new_seed()};
     for (size_t i = 0; i < bcam_check_case_count(tally.verb); i++) {
         bcam_check_case c;
         bcam_check_result result;

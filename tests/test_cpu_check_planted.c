@@ -109,7 +109,7 @@ static const struct {
 Test(check_planted, is_caught)
 {
     bcam_check_side plain = check_open(true, BCAM_PRECISION_FP32, 2);
-    uint64_t seed = check_seed();
+    uint64_t seed = new_seed();
     for (size_t i = 0; i < BCAM_COUNT(plants); i++) {
         bcam_check_side side = check_open(false, BCAM_PRECISION_DEFAULT, 2);
         bcam_check_case c;
@@ -140,7 +140,7 @@ static bcam_status gradient_too_long(const bcam_cpu_call *call, bcam_error *err)
 
 Test(check_planted, gradient)
 {
-    uint64_t seed = check_seed();
+    uint64_t seed = new_seed();
     for (bcam_verb verb = 0; verb < BCAM_VERB_COUNT; verb++) {
         if (!bcam_check_is_backward(verb))
             continue;

@@ -1,9 +1,9 @@
 /* Convolutions in every way that the CPU has, against plain C in double; and what may not change a byte: the batch, the threads, the passes in
  * which a batch is taken. */
 #include <stdlib.h>
-#include <time.h>
 
 #include "cpu_plan.h"
+#include "seed.h"
 
 typedef struct shape {
     int64_t photos, channels, height, width, filters, kernel, pad, groups;
@@ -18,17 +18,6 @@ static const shape shapes[] = {
     {3, 24, 9, 5, 40, 1, 0, 1, true, BCAM_UNARY_RELU},     {2, 7, 3, 3, 5, 1, 0, 1, false, BCAM_UNARY_HARD_SWISH},
     {4, 64, 11, 6, 64, 3, 1, 4, true, BCAM_UNARY_SIGMOID}, {3, 32, 8, 8, 32, 3, 1, 32, false, BCAM_UNARY_RELU},
 };
-
-static uint64_t random_seed(void)
-{
-    const char *text = getenv("BCAM_SEED");
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t seed = text ? strtoull(text, NULL, 10) : (uint64_t)now.tv_sec * 1000003u + (uint64_t)now.tv_nsec;
-    printf("BCAM_SEED=%llu\n", (unsigned long long)seed);
-    fflush(stdout);
-    return seed;
-}
 
 /* ---- one convolution ---- */
 
@@ -168,7 +157,7 @@ static int check_way(bcam_cpu_way way, const shape *s, bool backward, uint64_t s
 
 static void check_all(bool backward)
 {
-    uint64_t seed = random_seed();
+    uint64_t seed = test_seed();
     int tiles = 0;
     for (int way = 0; way < BCAM_CPU_WAYS; way++)
         for (size_t i = 0; i < BCAM_COUNT(shapes); i++)
@@ -223,7 +212,7 @@ static net large_net(int64_t photos, const float *weights)
 
 static void check_passes(bcam_precision precision)
 {
-    uint64_t seed = random_seed();
+    uint64_t seed = test_seed();
     float weights[CHANNELS * 27];
     for (size_t i = 0; i < BCAM_COUNT(weights); i++)
         weights[i] = (float)(2 * bcam_random_unit(&seed) - 1) / 5;

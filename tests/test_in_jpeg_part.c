@@ -2,18 +2,11 @@
 #include <setjmp.h>
 
 #include "in_fixture.h"
+#include "seed.h"
 
 #include <jpeglib.h> /* behind what it needs */
 
 enum { MOST = 220 }; /* pixels a side */
-
-static uint64_t seed_of_test(void)
-{
-    const char *text = getenv("BCAM_SEED");
-    uint64_t seed = text ? strtoull(text, NULL, 10) : 20241108;
-    fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
-    return seed ? seed : 1;
-}
 
 static int below(uint64_t *seed, int end)
 {
@@ -217,7 +210,7 @@ static bool usual(const kind *k)
 Test(in_jpeg_part, any_part_of_any_kind)
 {
     static uint8_t all[MOST * MOST * 4];
-    uint64_t seed = seed_of_test();
+    uint64_t seed = test_seed();
     bcam_photo photo = {0};
     int parts = 0;
     for (int round = 0; round < 1500; round++) {
@@ -248,7 +241,7 @@ Test(in_jpeg_part, any_part_of_any_kind)
 Test(in_jpeg_part, damage_is_libjpegs_to_judge)
 {
     static uint8_t all[MOST * MOST * 4];
-    uint64_t seed = seed_of_test();
+    uint64_t seed = test_seed();
     bcam_photo photo = {0};
     int read = 0;
     for (int round = 0; round < 3000; round++) {
@@ -286,7 +279,7 @@ Test(in_jpeg_part, damage_is_libjpegs_to_judge)
 /** The verdict does not depend on what is needed: cut off behind the needed rows is cut off. */
 Test(in_jpeg_part, all_of_a_file_is_looked_at)
 {
-    uint64_t seed = seed_of_test();
+    uint64_t seed = test_seed();
     bcam_photo photo = {0};
     bcam_recipe top = {.resize = BCAM_RESIZE_NONE, .crop = true, .width = 8, .height = 8};
     bcam_photo_limits limits = {.max_pixels = MOST * MOST, .recipe = &top}, whole = {.max_pixels = MOST * MOST};
@@ -309,7 +302,7 @@ Test(in_jpeg_part, all_of_a_file_is_looked_at)
 Test(in_jpeg_part, the_same_network_input)
 {
     static uint8_t out[2][100 * 100 * 3];
-    uint64_t seed = seed_of_test();
+    uint64_t seed = test_seed();
     bcam_photo photo = {0};
     bcam_error err;
     bcam_box crop[2];

@@ -1,14 +1,7 @@
 /* The inner loops of resizing, all that this processor has, against sums written down as they are. */
 #include "in/resize_axis.h"
 #include "in_fixture.h"
-
-static uint64_t seed_of_test(void)
-{
-    const char *text = getenv("BCAM_SEED");
-    uint64_t seed = text ? strtoull(text, NULL, 10) : 20241107;
-    fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
-    return seed ? seed : 1;
-}
+#include "seed.h"
 
 static int below(uint64_t *seed, int end)
 {
@@ -111,7 +104,7 @@ static void check_columns(const bcam_resize_loops *loops, uint64_t *seed)
 
 Test(in_resize_loops, all_give_the_same_bytes)
 {
-    uint64_t seed = seed_of_test();
+    uint64_t seed = test_seed();
     const bcam_resize_loops *loops;
     for (int i = 0; (loops = bcam_resize_loops_at(i)); i++) {
         fprintf(stderr, "%s\n", loops->name);
@@ -127,7 +120,7 @@ Test(in_resize_loops, all_give_the_same_bytes)
 /* What makes the plain loops superfluous: no filter has weights that the others cannot take. */
 Test(in_resize_loops, weights_of_filters_fit)
 {
-    uint64_t seed = seed_of_test();
+    uint64_t seed = test_seed();
     int32_t largest = 0;
     for (int round = 0; round < 3000; round++) {
         int longest = below(&seed, 2) ? 12 : 3000, source = 1 + below(&seed, longest),

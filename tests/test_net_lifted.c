@@ -7,6 +7,7 @@
 #include "cpu/cpu.h"
 #include "graph_build.h"
 #include "net/net.h"
+#include "net_sweep.h"
 
 enum { PHOTOS = 3, CLASSES = 2 };
 
@@ -254,16 +255,7 @@ Test(net_lifted, every_failed_allocation_is_an_error_and_leaves_nothing)
         bcam_net *net = NULL;
         bytes model = model_of_row(&rows[i]);
         cr_assert_eq(bcam_onnx_parse("m.onnx", model.data, model.size, &graph, &err), BCAM_OK);
-        int64_t live = bcam_alloc_live();
-        for (int64_t nth = 1;; nth++) {
-            bcam_alloc_fail_at(nth, true);
-            bcam_status status = bcam_net_open(graph, 2, &net, &err);
-            bcam_alloc_fail_at(0, false);
-            if (status == BCAM_OK)
-                break;
-            cr_assert_eq(status, BCAM_E_MEMORY, "%s, call %lld: %s", rows[i].nodes[0], (long long)nth, err.message);
-            cr_assert_eq(bcam_alloc_live(), live, "%s, call %lld", rows[i].nodes[0], (long long)nth);
-        }
+        open_short_of_memory(graph, rows[i].nodes[0], &net);
         bcam_net_close(&net);
         bcam_onnx_close(&graph);
         free(model.data);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "run_fixture.h"
+#include "seed.h"
 
 static void add_photos(const fix_job *job, int count)
 {
@@ -181,18 +182,10 @@ static bool is_complete(const char *dir)
     return complete;
 }
 
-static uint64_t seed_of_test(void)
-{
-    const char *given = getenv("BCAM_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
-    fprintf(stderr, "seed %llu; BCAM_SEED repeats it\n", (unsigned long long)seed);
-    return seed;
-}
-
 Test(run_bad_output, a_disk_that_fills, .timeout = 300)
 {
     enum { PHOTOS = 12, TRIALS = 24 };
-    uint64_t seed = seed_of_test(), state = seed;
+    uint64_t seed = test_seed(), state = seed;
     fix_job *job = fix_open(3, true);
     char whole[300];
     int kept = 0, full = 0;

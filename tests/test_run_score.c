@@ -2,6 +2,7 @@
  * against what logits' gradients say a probability's must be. */
 #include "golden_score_run.h"
 #include "run_fixture.h"
+#include "seed.h"
 
 Test(score, golden_reference)
 {
@@ -136,17 +137,9 @@ static void check_net(const net_case *net, bcam_activation activation, uint64_t 
     fix_remove(root);
 }
 
-static uint64_t new_seed(void)
-{
-    const char *given = getenv("BCAM_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
-    printf("seed %llu (BCAM_SEED repeats it)\n", (unsigned long long)seed);
-    return seed;
-}
-
 Test(score, a_probability_s_gradient_is_made_of_the_logits_)
 {
-    uint64_t seed = new_seed();
+    uint64_t seed = test_seed();
     for (size_t i = 0; i < BCAM_COUNT(nets); i++) {
         check_net(&nets[i], BCAM_ACTIVATION_AUTO, seed + i);
         check_net(&nets[i], BCAM_ACTIVATION_SIGMOID, seed + i);
@@ -158,7 +151,7 @@ Test(score, a_probability_s_gradient_is_made_of_the_logits_)
 
 Test(score, a_unit_and_its_negation)
 {
-    uint64_t seed = new_seed();
+    uint64_t seed = test_seed();
     const char *root = fix_folder(), *model = fix_text("%s/model.onnx", root);
     fix_model(model, 1, false);
     for (int device = 0; device < 2; device++) {

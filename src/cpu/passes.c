@@ -1,8 +1,8 @@
 /* passes.c - a few photos at a time, where a whole batch would not stay in the cache from one step to the next.
  *
  * Steps of one resolution that follow each other and make each photo of itself form a range. A range is run in passes of as many photos as have
- * room in the cache with what its greediest step reads and writes. Values that live in a range alone exist for these photos only, and stay in
- * the cache as well as that saves memory; values that come in or go out are whole.
+ * room in the cache with what its greediest step reads and writes. Values that live in a range alone have memory for these photos only, which
+ * stays in the cache; values that come in or go out are whole.
  *
  * No byte of a result changes: a step's result for one photo does not depend on the others. */
 #include "cpu/program.h"
@@ -12,6 +12,14 @@ enum {
     ENOUGH = 48 << 20, /* … for all photos, where passes are not worth it */
     SMALL = 64 << 10   /* bytes a photo below which a step goes with its neighbours */
 };
+
+enum { OPERANDS = BCAM_MAX_IN + BCAM_MAX_OUT };
+
+/* Inputs, then outputs; negative: absent. */
+static int operand_of(const bcam_step *step, int i)
+{
+    return i < BCAM_MAX_IN ? step->in[i] : step->out[i - BCAM_MAX_IN];
+}
 
 /* ---- which steps make each photo of itself ---- */
 
@@ -26,8 +34,8 @@ static bool is_parted(const bcam_program *p, int value)
 static bool is_divisible(const bcam_program *p, const bcam_step *step, double *bytes)
 {
     *bytes = 0;
-    for (int i = 0; i < BCAM_MAX_IN + BCAM_MAX_OUT; i++) {
-        int value = i < BCAM_MAX_IN ? step->in[i] : step->out[i - BCAM_MAX_IN];
+    for (int i = 0; i < OPERANDS; i++) {
+        int value = operand_of(step, i);
         if (value < 0 || p->place.values[value].role == BCAM_ROLE_CONST)
             continue;
         if (!is_parted(p, value) || p->place.values[value].rank != p->place.values[step->out[0]].rank)
@@ -106,8 +114,8 @@ static void shrink_values(bcam_program *p)
         p->home[v] = NONE;
     for (size_t r = 0; r < p->range_count; r++)
         for (int s = p->ranges[r].first; s < p->ranges[r].end; s++)
-            for (int i = 0; i < BCAM_MAX_IN + BCAM_MAX_OUT; i++) {
-                int value = i < BCAM_MAX_IN ? place->steps[s].in[i] : place->steps[s].out[i - BCAM_MAX_IN];
+            for (int i = 0; i < OPERANDS; i++) {
+                int value = operand_of(&place->steps[s], i);
                 if (value < 0)
                     continue;
                 int *home = &p->home[place->root[value]];
@@ -130,9 +138,8 @@ static void keep_values(bcam_program *p)
     for (size_t r = 0; r < p->range_count; r++) {
         const bcam_cpu_range *range = &p->ranges[r];
         for (int s = range->first; s < range->end && range->photos < p->photos; s++)
-            for (int i = 0; i < BCAM_MAX_IN + BCAM_MAX_OUT; i++) {
-                const bcam_step *step = &p->place.steps[s];
-                int value = i < BCAM_MAX_IN ? step->in[i] : step->out[i - BCAM_MAX_IN];
+            for (int i = 0; i < OPERANDS; i++) {
+                int value = operand_of(&p->place.steps[s], i);
                 if (value < 0 || p->home[p->place.root[value]] >= 0)
                     continue;
                 bcam_span *span = &p->place.spans[p->place.root[value]];
@@ -158,7 +165,6 @@ bcam_status bcam_cpu_passes(bcam_program *p, bcam_error *err)
 
 /* ---- calls ---- */
 
-/** An operand as one pass sees it; returns the bytes by which it moves from one pass to the next. */
 int64_t bcam_cpu_pass_operand(const bcam_program *p, const bcam_cpu_range *range, int value, bcam_tensor *t)
 {
     if (value < 0 || range->photos == p->photos || !is_parted(p, value))
