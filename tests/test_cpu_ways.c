@@ -210,7 +210,7 @@ static net large_net(int64_t photos, const float *weights)
     return n;
 }
 
-static void check_passes(bcam_precision precision)
+static void check_passes(bcam_precision precision, bool reference)
 {
     uint64_t seed = test_seed();
     float weights[CHANNELS * 27];
@@ -219,7 +219,7 @@ static void check_passes(bcam_precision precision)
     net all = large_net(PHOTOS, weights), one = large_net(1, weights);
     double *x = numbers(all.in, &seed), *y = numbers(all.out, NULL), alone[2 * CHANNELS];
     bcam_device *device = open_with(
-        (bcam_device_options){.threads = 2, .deterministic = true, .precision = precision, .reference = true});
+        (bcam_device_options){.threads = 2, .deterministic = true, .precision = precision, .reference = reference});
     bcam_program *program = compile(device, &all.plan), *single = compile(device, &one.plan);
     cr_expect_lt(api->bytes(program), 14 * api->bytes(single)); /* not all values are there for all photos */
     for (int round = 0; round < 2; round++) {                   /* the second finds the memory as the first left it */
@@ -241,10 +241,16 @@ static void check_passes(bcam_precision precision)
 
 Test(cpu_ways, passes)
 {
-    check_passes(BCAM_PRECISION_FP32);
+    check_passes(BCAM_PRECISION_FP32, true);
+}
+
+/* The parts of the concatenation lie in it. */
+Test(cpu_ways, passes_over_parts)
+{
+    check_passes(BCAM_PRECISION_FP32, false);
 }
 
 Test(cpu_ways, passes_bf16)
 {
-    check_passes(BCAM_PRECISION_BF16);
+    check_passes(BCAM_PRECISION_BF16, true);
 }

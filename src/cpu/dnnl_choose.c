@@ -101,8 +101,14 @@ static bcam_status make_from(bcam_cpu_call *call, size_t row, bcam_error *err)
 
 static void write_head(char *text, size_t size)
 {
-    snprintf(text, size, "batchcam ways 1, %s, isa %x\n", bcam_cpu_dnnl_version(),
+    snprintf(text, size, "batchcam ways 2, %s, isa %x\n", bcam_cpu_dnnl_version(),
              (unsigned)dnnl_get_effective_cpu_isa());
+}
+
+/* Channels between the pixels of what is some of the channels of a tensor. */
+static int64_t gap(const bcam_tensor *t)
+{
+    return t->stride[1] == 1 ? t->stride[3] - t->dim[1] : 0;
 }
 
 static void write_key(const bcam_cpu_call *call, char *text, size_t size)
@@ -112,10 +118,10 @@ static void write_key(const bcam_cpu_call *call, char *text, size_t size)
     snprintf(text, size,
              "%s %s %" PRId64 "x%" PRId64 "x%" PRId64 " w %" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 " g %" PRId64
              " s %" PRId64 ",%" PRId64 " d %" PRId64 ",%" PRId64 " p %" PRId64 ",%" PRId64 " y %" PRId64 "x%" PRId64
-             " r %d\n",
+             " r %d q %" PRId64 ",%" PRId64 "\n",
              bcam_verb_name(call->step->verb), bcam_dtype_name(x->dtype), x->dim[1], x->dim[2], x->dim[3], w->dim[0],
              w->dim[1], w->dim[2], w->dim[3], a->groups, a->stride[0], a->stride[1], a->dilation[0], a->dilation[1],
-             a->pad_begin[0], a->pad_begin[1], y->dim[2], y->dim[3], call->in[3].data != NULL);
+             a->pad_begin[0], a->pad_begin[1], y->dim[2], y->dim[3], call->in[3].data != NULL, gap(x), gap(y));
 }
 
 /* The whole file, or its head alone where there is none or it is another machine's. */

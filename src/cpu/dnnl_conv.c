@@ -45,13 +45,17 @@ static bcam_status describe_weights(const bcam_tensor *w, int64_t groups, dnnl_m
     return bcam_dnnl_describe(&g, md, err);
 }
 
-/* Blocked ways leave the order of x and y to oneDNN. */
+/* Blocked ways leave the order of x and y to oneDNN. What is some of the channels of another tensor is wanted without gaps. */
 static bcam_status describe_data(const conv *c, const bcam_tensor *t, dnnl_memory_desc_t *md, bcam_error *err)
 {
-    dnnl_memory_desc_t have;
-    bcam_status status = bcam_dnnl_describe(t, &have, err);
-    *md = have;
-    return status == BCAM_OK && is_blocked(c) ? bcam_dnnl_any_order(&have, have.data_type, md, err) : status;
+    bcam_tensor want = *t;
+    if (want.stride[1] == 1)
+        bcam_strides_channels_last(want.rank, want.dim, want.stride);
+    bcam_status status = bcam_dnnl_describe(&want, md, err);
+    if (status != BCAM_OK || !is_blocked(c))
+        return status;
+    dnnl_memory_desc_t have = *md;
+    return bcam_dnnl_any_order(&have, have.data_type, md, err);
 }
 
 static bcam_status describe(conv *c, bcam_error *err)

@@ -30,7 +30,7 @@ static bcam_status place_arena(bcam_program *p, bcam_error *err)
         const bcam_span *root = &place->spans[place->root[v]];
         if (root->bytes == 0)
             continue;
-        place->tensors[v].data = p->arena + root->offset;
+        place->tensors[v].data = p->arena + root->offset + place->shift[v];
         if (place->values[v].role == BCAM_ROLE_INPUT)
             memset(place->tensors[v].data, 0, root->bytes);
     }
@@ -95,6 +95,8 @@ bcam_status bcam_cpu_place(bcam_program *program, const bcam_plan *plan, bcam_er
         return status;
     if (options->precision == BCAM_PRECISION_BF16)
         shorten(program);
+    /* The reference keeps to the plain way, and so do steps in bfloat16, which go through photos as through rows of numbers. */
+    program->place.join = !options->reference && options->precision == BCAM_PRECISION_FP32;
     if ((status = bcam_placement_share(&program->place, plan, err)) || (status = bcam_cpu_passes(program, err)) ||
         (status = place_arena(program, err)))
         return status;

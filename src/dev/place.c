@@ -10,12 +10,13 @@ static bool make_room(bcam_placement *p)
     p->values = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->values);
     p->tensors = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->tensors);
     p->root = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->root);
+    p->shift = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->shift);
     p->last = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->last);
     p->spans = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->spans);
     p->birth = bcam_pool_alloc(&p->pool, p->value_count, sizeof *p->birth);
     p->steps = bcam_pool_alloc(&p->pool, p->step_count, sizeof *p->steps);
     p->alias = bcam_pool_alloc(&p->pool, p->step_count, sizeof *p->alias);
-    return p->values && p->tensors && p->root && p->last && p->spans && p->birth && p->steps && p->alias;
+    return p->values && p->tensors && p->root && p->shift && p->last && p->spans && p->birth && p->steps && p->alias;
 }
 
 bcam_status bcam_placement_init(bcam_placement *p, const bcam_plan *plan, bcam_error *err)
@@ -298,8 +299,10 @@ bcam_status bcam_placement_share(bcam_placement *p, const bcam_plan *plan, bcam_
     bcam_lifetimes(plan, first, p->last);
     find_writers(p, writers);
     find_aliases(p, writers);
+    bcam_status status = p->join ? bcam_placement_join(p, writers, err) : BCAM_OK;
     find_births(p);
-    bcam_status status = find_spans(p, first, err);
+    if (status == BCAM_OK)
+        status = find_spans(p, first, err);
     bcam_free(numbers);
     return status;
 }

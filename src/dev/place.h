@@ -6,7 +6,9 @@
  *   - constant weights of CONV and CONV_BWD lie as the device asks for
  *   - a value in (N,H,W,C): what a COPY transposes from or to (N,C,H,W), and what elementwise verbs make of
  *     such a value. That transposition then moves nothing.
- * A COPY or COPY_BWD that moves nothing becomes an alias: no step, the same memory.
+ * A COPY or COPY_BWD that moves nothing becomes an alias: no step, the same memory. Where a device's steps can work on some of the channels of
+ * a tensor, so does one that moves whole channels of pictures: what a Concat puts together is written where it belongs at once, what a Split takes
+ * apart is read where it is. (What is a residual, or shares its memory already, is copied; so is what a second Concat wants.)
  *
  * Lifetimes. A value that is written in one segment and read in a later one is kept to the end, so that BACKWARD and CAM can run again and
  * again (other classes) after one FORWARD.
@@ -44,6 +46,7 @@ typedef struct bcam_placement {
     bcam_value *values;   /* without their data */
     bcam_tensor *tensors; /* how each value lies; `data` is the device's business */
     int *root;            /* the value whose memory a value shares; mostly itself */
+    size_t *shift;        /* bytes from there to its first element */
     int *last;            /* the last step that reads or writes a value; -1: none, it needs no memory */
     bcam_span *spans;     /* of each root that is no constant; bytes is 0 for all other values */
     int *birth;           /* the first step that writes a root, or -1 */
@@ -51,6 +54,7 @@ typedef struct bcam_placement {
     bcam_step *steps;
     bool *alias; /* a step that moves nothing */
     size_t step_count;
+    bool join; /* set by the device: its steps can work on some of the channels of a tensor */
 } bcam_placement;
 
 /** Copies values, steps and names; on failure bcam_placement_fini is still due. */
@@ -69,5 +73,10 @@ bcam_status bcam_placement_access(const bcam_placement *placement, int value, bc
 /** Writes a constant of `plan` into host memory as it shall lie. */
 bcam_status bcam_placement_constant(const bcam_placement *placement, const bcam_plan *plan, size_t value, void *memory,
                                     bcam_error *err);
+
+/* ---- parts.c ---- */
+
+/** Part of bcam_placement_share, where `join` is set. writers: of each value, how many steps write it. */
+bcam_status bcam_placement_join(bcam_placement *placement, const int *writers, bcam_error *err);
 
 #endif
