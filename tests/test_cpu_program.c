@@ -1,4 +1,6 @@
 /* The CPU device: opening, memory, aliases, runs by segment and by k, the guard, reading and writing. */
+#include <sched.h>
+
 #include "cpu_plan.h"
 
 /* x (2,3,4,5) through `count` exponentials-like steps; returns the output. */
@@ -39,6 +41,26 @@ Test(cpu_program, says_what_it_is)
     api->close(&twice);
     api->close(&fast);
     cr_expect_null(fast);
+}
+
+/* As many threads as this process may use processors. */
+Test(cpu_program, threads_of_the_machine)
+{
+    cpu_set_t mine, one;
+    char text[32];
+    cr_assert_eq(sched_getaffinity(0, sizeof mine, &mine), 0);
+    CPU_ZERO(&one);
+    for (int cpu = 0; CPU_COUNT(&one) == 0; cpu++)
+        if (CPU_ISSET(cpu, &mine))
+            CPU_SET(cpu, &one);
+    for (int pinned = 0; pinned < 2; pinned++) {
+        int count = pinned ? 1 : CPU_COUNT(&mine);
+        cr_assert_eq(sched_setaffinity(0, sizeof mine, pinned ? &one : &mine), 0);
+        snprintf(text, sizeof text, ", %d thread%s)", count, count == 1 ? "" : "s");
+        bcam_device *device = open_with((bcam_device_options){0});
+        cr_expect(strstr(api->describe(device), text), "%s with %d", api->describe(device), count);
+        api->close(&device);
+    }
 }
 
 Test(cpu_program, memory_is_used_again)

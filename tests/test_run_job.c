@@ -73,6 +73,20 @@ Test(run_job, a_list_becomes_rows)
     fix_close(job);
 }
 
+/* Sixteen photos at once, and no places for photos that are not there. */
+Test(run_job, batch_where_none_is_asked_for)
+{
+    for (int i = 0; i < 2; i++) {
+        fix_job *job = fix_open(3, true);
+        add_photos(job, i ? 20 : 3);
+        job->options.engine.batch = 0;
+        fix_run(job);
+        fix_expect_field(job->out, "batch", i ? "16" : "3");
+        cr_expect_eq(job->summary.ok, i ? 20 : 3);
+        fix_close(job);
+    }
+}
+
 /* A JPEG that says how it is to be turned. */
 static void add_turned(const char *path, uint8_t orientation)
 {

@@ -85,7 +85,7 @@ static bool all_finite(const bcam_tensor *t)
 /** What every slot asks first. */
 static bcam_status accept(const bcam_cpu_call *call, bcam_error *err)
 {
-    if (!(call->in_const >> 1 & 1))
+    if (call->in[1].data && !(call->in_const >> 1 & 1))
         return bcam_fail(err, BCAM_E_UNSUPPORTED, "weights are not constant");
     for (int i = 1; i <= 2; i++)
         if ((call->in_const >> i & 1) && call->in[i].data && !all_finite(&call->in[i]))
@@ -132,6 +132,11 @@ static bcam_status prepare_gemm(bcam_cpu_call *call, bcam_error *err)
 static bcam_status prepare_gemm_bwd(bcam_cpu_call *call, bcam_error *err)
 {
     return prepare(call, bcam_dnnl_gemm_bwd, err);
+}
+
+static bcam_status prepare_pool(bcam_cpu_call *call, bcam_error *err)
+{
+    return prepare(call, bcam_dnnl_pool, err);
 }
 
 /* Operands may have moved since they were described. */
@@ -181,6 +186,7 @@ void bcam_cpu_overlay_dnnl(bcam_cpu_verb table[BCAM_VERB_COUNT])
     table[BCAM_VERB_CONV_BWD] = (bcam_cpu_verb){prepare_conv, bcam_dnnl_run, release, algorithm};
     table[BCAM_VERB_GEMM] = (bcam_cpu_verb){prepare_gemm, bcam_dnnl_run, release, algorithm};
     table[BCAM_VERB_GEMM_BWD] = (bcam_cpu_verb){prepare_gemm_bwd, bcam_dnnl_run, release, algorithm};
+    table[BCAM_VERB_POOL] = (bcam_cpu_verb){prepare_pool, bcam_dnnl_run, release, algorithm};
 }
 
 bool bcam_cpu_dnnl_bf16(void)

@@ -91,7 +91,7 @@ bcam_status bcam_dnnl_bind_residual(bcam_cpu_call *call, const dnnl_memory_desc_
 /** Frees what a state holds, and zeroes it. */
 void bcam_dnnl_state_fini(bcam_dnnl_state *s);
 
-/* ---- dnnl_conv.c, dnnl_gemm.c: what a call becomes; called by dnnl.c with a zeroed state ---- */
+/* ---- dnnl_conv.c, dnnl_gemm.c, dnnl_pool.c: what a call becomes; called by dnnl.c with a zeroed state ---- */
 
 /** CONV or CONV_BWD, in the way that is best for it. */
 bcam_status bcam_dnnl_choose_way(bcam_cpu_call *call, bcam_error *err);
@@ -106,5 +106,6 @@ dnnl_status_t bcam_dnnl_winograd_run(const bcam_cpu_call *call);
 bcam_status bcam_dnnl_conv_product(bcam_cpu_call *call, bcam_error *err);
 bcam_status bcam_dnnl_gemm(bcam_cpu_call *call, bcam_error *err);
 bcam_status bcam_dnnl_gemm_bwd(bcam_cpu_call *call, bcam_error *err);
+bcam_status bcam_dnnl_pool(bcam_cpu_call *call, bcam_error *err);
 
 #endif
