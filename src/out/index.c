@@ -144,9 +144,12 @@ static int open_database(table *self, const char *path, int flags)
     if (code == SQLITE_OK) {
         sqlite3_extended_result_codes(self->db, 1);
         sqlite3_busy_timeout(self->db, WAIT_MS);
-        /* No spilling: a transaction that outgrows the cache would lock readers out before its commit. */
-        code = sqlite3_exec(self->db, "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA cache_spill=OFF;",
-                            NULL, NULL, NULL);
+        /* No spilling: a transaction that outgrows the cache would lock readers out before its commit. Between commits little
+         * is kept: the pages that come next are new, or too many to be kept. */
+        code = sqlite3_exec(
+            self->db,
+            "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA cache_spill=OFF; PRAGMA cache_size=-512;",
+            NULL, NULL, NULL);
     }
     return code;
 }
