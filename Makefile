@@ -1,5 +1,5 @@
 # Short names for what is done most; CMake does the work. On a new Debian 12, `make demo` and `make test` install what they need.
-.PHONY: all build setup demo test bless fuzz plans zoo peers gpu-bundle install format lint clean help
+.PHONY: all build setup demo test bless fuzz soak tsan plans zoo peers gpu-bundle install format lint clean help
 
 all: build
 
@@ -28,6 +28,16 @@ bless:
 fuzz:
 	@scripts/setup.sh build test
 	@scripts/fuzz.sh
+
+# 100,000 photos, watched: docs/testing.md. SOAK="--photos 20000" for fewer, SOAK=--save to write bench/results/soak-cpu.md.
+soak:
+	@scripts/setup.sh build test
+	@scripts/soak.sh $(SOAK)
+
+# The stream's tests under ThreadSanitizer: docs/testing.md.
+tsan:
+	@scripts/setup.sh build test tsan
+	@scripts/tsan.sh
 
 # What cuDNN plans for classifiers at full width, on cards that are described and not there: bench/results/plans.
 plans:
@@ -70,6 +80,8 @@ help:
 	@echo 'make test     build and run every test, plain and under the sanitizers'
 	@echo 'make bless    write what the command says now into tests/cli/*.expected'
 	@echo 'make fuzz     feed every reader with inputs made up on the way, FUZZ_SECONDS=300 for each (needs clang)'
+	@echo 'make soak     watch a run over 100,000 photos: memory, descriptors, every row (three minutes)'
+	@echo 'make tsan     run the tests of the stream under ThreadSanitizer (needs clang)'
 	@echo 'make plans    write tables of what cuDNN plans for big models, without a card, to bench/results/plans'
 	@echo 'make zoo      hold torchvision classifiers at full width against PyTorch (which it needs): bench/results/zoo.md'
 	@echo 'make peers    time batchcam beside its peers on this CPU (fetches them from PyPI): bench/results/peers-cpu.md'

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Installs the Debian packages that building, testing or linting needs; nothing twice.
-#   scripts/setup.sh build|test|lint|peers ...
+#   scripts/setup.sh build|test|lint|tsan|peers ...
 set -eu
 
 build="gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev libjpeg62-turbo-dev libpng-dev libsqlite3-dev libcjson-dev libexif-dev nettle-dev"
-test="libcriterion-dev libonnx-testdata binutils clang libclang-rt-14-dev"
+test="libcriterion-dev libonnx-testdata binutils clang libclang-rt-14-dev python3 python3-numpy python3-pil"
 lint="clang-format clang-tidy shellcheck"
+tsan="clang libclang-rt-14-dev libomp-dev"
 peers="python3-venv python3-dev g++"
 
 packages=
@@ -14,8 +15,9 @@ for what in "$@"; do
         build) packages="$packages $build" ;;
         test) packages="$packages $test" ;;
         lint) packages="$packages $lint" ;;
+        tsan) packages="$packages $tsan" ;;
         peers) packages="$packages $peers" ;;
-        *) echo "setup: '$what' is not one of build, test, lint, peers" >&2; exit 2 ;;
+        *) echo "setup: '$what' is not one of build, test, lint, tsan, peers" >&2; exit 2 ;;
     esac
 done
 

@@ -535,6 +535,39 @@ static inline void fix_expect_same_runs(const char *a, const char *b)
     free(files);
 }
 
+enum { FIX_MAP = FIX_H * FIX_W };
+
+/** A map as it lies in its file, behind the header of NumPy's format. */
+static inline void fix_read_map(const char *dir, const char *file, long row, float map[FIX_MAP])
+{
+    unsigned char head[10];
+    FILE *shard = fopen(fix_text("%s/%s", dir, file), "rb");
+    cr_assert(shard && fread(head, 1, 10, shard) == 10, "%s", file);
+    cr_assert_eq(fseek(shard, 10 + head[8] + 256 * head[9] + row * (long)sizeof(float[FIX_MAP]), SEEK_SET), 0);
+    cr_assert_eq(fread(map, sizeof(float), FIX_MAP, shard), (size_t)FIX_MAP, "%s, row %ld", file, row);
+    fclose(shard);
+}
+
+/** Every row of the index names a map that is there and is the one that `whole`, a run that went well, has for the photo. Returns the rows. */
+static inline int fix_check_maps(const char *dir, const char *whole)
+{
+    char *text = strdup(fix_rows(dir, "SELECT image_id, file, row FROM maps ORDER BY id"));
+    int rows = 0;
+    for (char *line = strtok(text, "\n"), file[200]; line; line = strtok(NULL, "\n"), rows++) {
+        float map[FIX_MAP], expected[FIX_MAP];
+        long long image;
+        long row;
+        cr_assert_eq(sscanf(line, "%lld|%199[^|]|%ld", &image, file, &row), 3, "%s", line);
+        fix_read_map(dir, file, row, map);
+        fix_read_map(whole, file, atol(fix_rows(whole, fix_text("SELECT row FROM maps WHERE image_id = %lld", image))),
+                     expected);
+        cr_assert_eq(memcmp(map, expected, sizeof map), 0, "%s", line);
+    }
+    free(text);
+    cr_assert_str_eq(fix_rows(dir, "PRAGMA integrity_check"), "ok\n");
+    return rows;
+}
+
 /** run.json; freed with cJSON_Delete. */
 static inline cJSON *fix_json(const char *dir)
 {

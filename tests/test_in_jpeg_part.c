@@ -255,8 +255,9 @@ Test(in_jpeg_part, damage_is_libjpegs_to_judge)
         uint8_t *data = encode(&k, &seed, &bytes);
         while (head + 1 < bytes && !(data[head] == 0xFF && data[head + 1] == 0xDA))
             head++;
-        for (int change = below(&seed, 4); change >= 0; change--) { /* sizes stay, so that photos can be compared */
-            size_t at = head + 12 + bcam_random(&seed) % (bytes - head - 12);
+        for (int change = below(&seed, 4); change >= 0; change--) {  /* sizes stay, so that photos can be compared */
+            size_t from = head + 12 < bytes ? head + 12 : bytes - 1; /* a grey photo of one block may have no more */
+            size_t at = from + bcam_random(&seed) % (bytes - from);
             data[at] = below(&seed, 3) ? (uint8_t)bcam_random(&seed) : 0xFF;
         }
         long warnings = 0;

@@ -141,39 +141,6 @@ ssize_t pwrite64(int file, const void *data, size_t bytes, off_t offset)
     return write_within(file, data, bytes, offset);
 }
 
-enum { MAP = FIX_H * FIX_W };
-
-/* A map as it lies in its file, behind the header of NumPy's format. */
-static void read_map(const char *dir, const char *file, long row, float map[MAP])
-{
-    unsigned char head[10];
-    FILE *shard = fopen(fix_text("%s/%s", dir, file), "rb");
-    cr_assert(shard && fread(head, 1, 10, shard) == 10, "%s", file);
-    cr_assert_eq(fseek(shard, 10 + head[8] + 256 * head[9] + row * (long)sizeof(float[MAP]), SEEK_SET), 0);
-    cr_assert_eq(fread(map, sizeof(float), MAP, shard), (size_t)MAP, "%s, row %ld", file, row);
-    fclose(shard);
-}
-
-/* Every row of the index names a map that is there and is the one that `whole`, a run that went well, has for the photo. Returns the rows. */
-static int check_maps(const char *dir, const char *whole)
-{
-    char *text = strdup(fix_rows(dir, "SELECT image_id, file, row FROM maps ORDER BY id"));
-    int rows = 0;
-    for (char *line = strtok(text, "\n"), file[200]; line; line = strtok(NULL, "\n"), rows++) {
-        float map[MAP], expected[MAP];
-        long long image;
-        long row;
-        cr_assert_eq(sscanf(line, "%lld|%199[^|]|%ld", &image, file, &row), 3, "%s", line);
-        read_map(dir, file, row, map);
-        read_map(whole, file, atol(fix_rows(whole, fix_text("SELECT row FROM maps WHERE image_id = %lld", image))),
-                 expected);
-        cr_assert_eq(memcmp(map, expected, sizeof map), 0, "%s", line);
-    }
-    free(text);
-    cr_assert_str_eq(fix_rows(dir, "PRAGMA integrity_check"), "ok\n");
-    return rows;
-}
-
 static bool is_complete(const char *dir)
 {
     cJSON *json = fix_json(dir);
@@ -212,7 +179,7 @@ Test(run_bad_output, a_disk_that_fills, .timeout = 300)
         cr_assert(status == BCAM_OK || (strstr(job->err.message, job->out) && strstr(job->err.message, "make room")),
                   "%s", job->err.message);
         full += status == BCAM_E_FULL;
-        int maps = fix_exists(fix_in(job, "full/index.sqlite")) ? check_maps(job->out, whole) : 0;
+        int maps = fix_exists(fix_in(job, "full/index.sqlite")) ? fix_check_maps(job->out, whole) : 0;
         kept += maps;
         if (is_complete(job->out)) /* or so little room that the run before stayed as it was */
             cr_assert_eq(maps, PHOTOS);
@@ -220,7 +187,7 @@ Test(run_bad_output, a_disk_that_fills, .timeout = 300)
     fprintf(stderr, "%d times full, %d rows kept\n", full, kept);
     cr_assert_gt(kept, 0);
     fix_run(job); /* the folder is still ours */
-    cr_assert_eq(check_maps(job->out, whole), PHOTOS);
+    cr_assert_eq(fix_check_maps(job->out, whole), PHOTOS);
     fix_close(job);
 }
 

@@ -131,7 +131,8 @@ static const char teach[] =
     "  overlays/       with --overlay\n"
     "  report.html     one page to look at\n"
     "\n"
-    "An interrupt (Ctrl-C) stops after the batch in hand and leaves a valid folder; a second one kills.";
+    "An interrupt (Ctrl-C) or SIGTERM stops after the batch in hand and leaves a valid folder, with exit status 75; a second one ends at "
+    "once, and the folder lacks the last second at most. Where nobody reads the output any more (| head), the run goes on to its end.";
 
 /* ---- results ---- */
 

@@ -19,21 +19,29 @@
 
 static volatile sig_atomic_t stop_asked; /* the one thing a signal handler may touch */
 
+static const int stoppers[] = {SIGINT, SIGTERM};
+
+/* The next one ends the process at once. */
 static void on_signal(int number)
 {
+    struct sigaction now;
     (void)number;
     stop_asked = 1;
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    for (size_t i = 0; i < CLI_COUNT(stoppers); i++)
+        if (sigaction(stoppers[i], NULL, &now) == 0 && now.sa_handler == on_signal)
+            signal(stoppers[i], SIG_DFL);
 }
 
 void cli_stop_on_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, old;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    for (size_t i = 0; i < CLI_COUNT(stoppers);
+         i++) /* what the shell has ignored (Ctrl-C, in the background) stays so */
+        if (sigaction(stoppers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(stoppers[i], &action, NULL);
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is then an error of the write, with its sentence */
+    signal(SIGPIPE, SIG_IGN); /* what a run makes is its folder: it goes on where nobody reads along */
 }
 
 static double clock_seconds(void)

@@ -21,7 +21,8 @@ void cli_progress_log(void *data, bcam_log_level level, const char *line);
 /** Leaves the bar standing as it is and goes on below it. */
 void cli_progress_finish(cli_progress *progress);
 
-/** From now on SIGINT and SIGTERM ask the run to stop after the batch in hand; a second one kills. */
+/** From now on SIGINT and SIGTERM ask the run to stop after the batch in hand; a second one kills. A full disk and a closed pipe are errors of
+ *  the write. */
 void cli_stop_on_signals(void);
 
 #endif

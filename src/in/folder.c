@@ -103,11 +103,16 @@ static bool is_wanted(const char *name, entry kind, bcam_list_counts *counts)
     return false;
 }
 
-/** Reads one folder, for its files (counting what is left out) or for its folders. */
+/** Reads one folder, for its files (counting what is left out) or for its folders. One below the root that was removed since its name was read
+ *  has none. */
 static bcam_status scan(bcam_folder *folder, const char *dir, bool files, names *out, bcam_error *err)
 {
     char *path = *dir ? bcam_path_join(folder->root, dir) : bcam_strdup(folder->root), text[128];
     DIR *stream = path ? opendir(path) : NULL;
+    if (path && !stream && errno == ENOENT && *dir) {
+        bcam_free(path);
+        return BCAM_OK;
+    }
     bcam_status status = !path     ? bcam_fail_memory(err, strlen(dir), "a file name")
                          : !stream ? bcam_fail(err, BCAM_E_INPUT, "the folder '%s' cannot be read: %s", path,
                                                strerror_r(errno, text, sizeof(text)))

@@ -1,5 +1,7 @@
 /* dir.c - the run directory: every writer, in order. */
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "out/writer.h"
@@ -43,9 +45,27 @@ bcam_status bcam_out_open(const bcam_out_settings *settings, bcam_out **out, bca
     return status;
 }
 
+/* Whether the folder still has its name. One that was removed would go on taking bytes that nobody can ever read. */
+static bool is_there(const bcam_out *out)
+{
+    struct stat held, named;
+    return (fstat(out->lock, &held) != 0 || held.st_nlink > 0) &&
+           (stat(out->settings.dir, &named) == 0 || (errno != ENOENT && errno != ENOTDIR));
+}
+
+/* Where the folder is gone, that is what is to be said, and not which of its files was missed first. */
+static bcam_status blame_folder(const bcam_out *out, bcam_status status, bcam_error *err)
+{
+    if (is_there(out))
+        return status;
+    return bcam_fail(err, BCAM_E_OUTPUT,
+                     "the output folder '%s' was moved or removed while the run went on, so the run ends here",
+                     out->settings.dir);
+}
+
 static bcam_status sync_all(bcam_out *out, bcam_error *err)
 {
-    bcam_status status = BCAM_OK;
+    bcam_status status = blame_folder(out, BCAM_OK, err);
     for (size_t i = 0; status == BCAM_OK && i < WRITER_COUNT; i++)
         if (out->states[i] && writers[i]->sync)
             status = writers[i]->sync(out->states[i], err);
@@ -81,7 +101,7 @@ bcam_status bcam_out_write(bcam_out *out, const bcam_out_item *item, bcam_error 
         (++out->uncommitted >= enough || bcam_clock_seconds() - out->committed_at >= SECONDS_PER_COMMIT))
         status = sync_all(out, err);
     out->failed = status != BCAM_OK;
-    return status;
+    return out->failed ? blame_folder(out, status, err) : BCAM_OK;
 }
 
 static bcam_status write_runjson(const bcam_out *out, const char *run_json, const bcam_error *failure, bcam_error *err)
@@ -107,6 +127,8 @@ bcam_status bcam_out_finish(bcam_out *out, const char *run_json, bcam_error *err
     out->finished = true;
     bcam_error first = {0}, later = {0};
     bcam_status status = sync_all(out, &first);
+    if (blame_folder(out, BCAM_OK, err) != BCAM_OK)
+        return BCAM_E_OUTPUT; /* what has its name now is somebody else's */
     for (size_t i = 0; i < WRITER_COUNT; i++) {
         if (!out->states[i] || !writers[i]->finish)
             continue;

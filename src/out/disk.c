@@ -23,6 +23,13 @@ bcam_status bcam_disk_fail(bcam_error *err, const char *what, const char *path, 
                      strerror_r(error, buffer, sizeof buffer), advice);
 }
 
+bcam_status bcam_disk_lost(bcam_error *err, const char *path)
+{
+    return bcam_fail(
+        err, BCAM_E_IO,
+        "'%s' was moved or removed while the run went on, so the run ends here; run again with --overwrite", path);
+}
+
 int bcam_disk_write_at(int fd, const void *data, size_t bytes, int64_t offset)
 {
     const char *from = data;

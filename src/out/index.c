@@ -69,6 +69,8 @@ static bcam_status fail(const table *self, int code, bcam_error *err)
     const char *text = self->db ? sqlite3_errmsg(self->db) : sqlite3_errstr(code);
     int error = self->db ? sqlite3_system_errno(self->db) : 0; /* SQLite does not always keep it */
     error = error ? error : errno;
+    if (code == SQLITE_READONLY_DBMOVED)
+        return bcam_disk_lost(err, self->path);
     switch (code & 0xFF) {
     case SQLITE_NOMEM:
         return bcam_fail(err, BCAM_E_MEMORY, "SQLite ran out of memory while writing '%s'", self->path);
@@ -144,9 +146,12 @@ static int open_database(table *self, const char *path, int flags)
     if (code == SQLITE_OK) {
         sqlite3_extended_result_codes(self->db, 1);
         sqlite3_busy_timeout(self->db, WAIT_MS);
-        /* No spilling: a transaction that outgrows the cache would lock readers out before its commit. */
-        code = sqlite3_exec(self->db, "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA cache_spill=OFF;",
-                            NULL, NULL, NULL);
+        /* No spilling: a transaction that outgrows the cache would lock readers out before its commit. Between commits little
+         * is kept: the pages that come next are new, or too many to be kept. */
+        code = sqlite3_exec(
+            self->db,
+            "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA cache_spill=OFF; PRAGMA cache_size=-512;",
+            NULL, NULL, NULL);
     }
     return code;
 }
@@ -296,9 +301,17 @@ static bcam_status index_write(void *state, const bcam_out_item *item, bcam_erro
 
 /* ---- commits ---- */
 
+/* SQLite goes on writing into a file that was removed. */
+static bool is_lost(const table *self)
+{
+    return access(self->path, F_OK) != 0 && errno == ENOENT;
+}
+
 static bcam_status index_sync(void *state, bcam_error *err)
 {
     table *self = state;
+    if (is_lost(self))
+        return bcam_disk_lost(err, self->path);
     if (sqlite3_get_autocommit(self->db) || !self->shared->durable)
         return BCAM_OK;
     int code = step(self->statement[COMMIT]);
@@ -317,7 +330,7 @@ static bcam_status index_finish(void *state, bcam_error *err)
     table *self = state;
     if (sqlite3_get_autocommit(self->db))
         return BCAM_OK;
-    if (!self->shared->durable) { /* the bytes did not reach the disk: their rows must not either */
+    if (!self->shared->durable || is_lost(self)) { /* the bytes did not reach the disk: their rows must not either */
         sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
         return BCAM_OK;
     }

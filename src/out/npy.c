@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "out/writer.h"
@@ -116,9 +117,14 @@ static bcam_status open_shard(npy *self, series *s, bcam_error *err)
 
 static bcam_status sync_shard(npy *self, series *s, bcam_error *err)
 {
+    struct stat st;
     if (s->dirty && fdatasync(s->fd) != 0) {
         self->broken = true;
         return bcam_disk_fail(err, "write", s->path, errno);
+    }
+    if (fstat(s->fd, &st) == 0 && st.st_nlink == 0) {
+        self->broken = true;
+        return bcam_disk_lost(err, s->path);
     }
     s->dirty = false;
     return BCAM_OK;

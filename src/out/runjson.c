@@ -189,7 +189,10 @@ char *bcam_runjson_stamp(const char *text, const char *failure)
     if (!cJSON_IsObject(from) || !to)
         goto out;
     const cJSON *status = cJSON_GetObjectItemCaseSensitive(from, "status");
-    const char *said = failure ? "failed" : cJSON_IsString(status) ? status->valuestring : "complete";
+    const char *said = cJSON_IsString(status) ? status->valuestring : "complete";
+    if (strcmp(said, "failed") == 0) /* and what failed first is said there */
+        failure = NULL;
+    said = failure ? "failed" : said;
     bool made = cJSON_AddStringToObject(to, "program", "batchcam") && cJSON_AddNumberToObject(to, "format", FORMAT) &&
                 cJSON_AddStringToObject(to, "version", BCAM_VERSION_STRING) &&
                 cJSON_AddStringToObject(to, "status", said);

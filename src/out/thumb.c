@@ -51,6 +51,17 @@ static void shrink(const uint8_t *in, int height, int width, uint8_t *out, int h
     }
 }
 
+/* Many of them are kept until the end, so each in its own number of bytes and not in the encoder's room. */
+static bcam_status keep(const uint8_t *jpeg, size_t bytes, report_card *card, bcam_error *err)
+{
+    card->jpeg = bcam_alloc(bytes, 1);
+    if (!card->jpeg)
+        return bcam_fail_memory(err, bytes, "a picture of the report");
+    memcpy(card->jpeg, jpeg, bytes);
+    card->bytes = bytes;
+    return BCAM_OK;
+}
+
 bcam_status bcam_report_thumb(const uint8_t *pixels, const uint8_t *colours, int height, int width, report_card *card,
                               bcam_error *err)
 {
@@ -62,7 +73,7 @@ bcam_status bcam_report_thumb(const uint8_t *pixels, const uint8_t *colours, int
     int both = colours ? 2 * w : w;
     size_t full_bytes = (size_t)height * (size_t)width * 3, bytes = (size_t)h * (size_t)both * 3,
            stride = (size_t)both * 3;
-    uint8_t *small = bcam_alloc(bytes, 1), *blend = colours ? bcam_alloc(full_bytes, 1) : NULL;
+    uint8_t *small = bcam_alloc(bytes, 1), *blend = colours ? bcam_alloc(full_bytes, 1) : NULL, *jpeg = NULL;
     bcam_status status = BCAM_OK;
     if (!small || (colours && !blend)) {
         status = bcam_fail_memory(err, full_bytes, "a picture of the report");
@@ -75,8 +86,11 @@ bcam_status bcam_report_thumb(const uint8_t *pixels, const uint8_t *colours, int
     }
     card->height = h;
     card->width = both;
-    status = bcam_jpeg_encode(small, h, both, QUALITY, &card->jpeg, &card->bytes, err);
+    status = bcam_jpeg_encode(small, h, both, QUALITY, &jpeg, &bytes, err);
+    if (status == BCAM_OK)
+        status = keep(jpeg, bytes, card, err);
 out:
+    bcam_free(jpeg);
     bcam_free(blend);
     bcam_free(small);
     return status;

@@ -69,6 +69,8 @@ bcam_status bcam_folder_take(const bcam_out_settings *settings, int *lock, bcam_
 bool bcam_disk_is_full(int error);
 /** "cannot <what> '<path>': <error>" with advice; E_FULL or E_IO. */
 bcam_status bcam_disk_fail(bcam_error *err, const char *what, const char *path, int error);
+/** A file of the run is no longer there. E_IO. */
+bcam_status bcam_disk_lost(bcam_error *err, const char *path);
 /** All of it, or -1 with errno. */
 int bcam_disk_write_at(int fd, const void *data, size_t bytes, int64_t offset);
 /** Puts a whole file in the place of `path` through path.tmp and a rename. `last`: it also survives a power cut. */
@@ -102,7 +104,7 @@ bool bcam_utf8_valid(const char *string);
 /** Whether a text is a run.json that batchcam wrote. */
 bool bcam_runjson_is_ours(const char *text);
 /** `text` with "program", "format" and "version" put first and a "status" ("complete") where they are missing;
- *  `failure` sets status "failed" and "message". NULL when it is no JSON object or memory is out. Freed with
+ *  `failure` sets status "failed" and "message" where it is not "failed" yet. NULL when it is no JSON object or memory is out. Freed with
  *  bcam_free. */
 char *bcam_runjson_stamp(const char *text, const char *failure);
 

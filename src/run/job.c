@@ -262,7 +262,7 @@ static bcam_status finish(bcam_job *job, bcam_status status, bcam_error *err)
     bcam_status written = json ? bcam_out_finish(job->out, json, &own)
                                : bcam_fail(&own, BCAM_E_MEMORY, "out of memory while writing run.json");
     bcam_free(json);
-    if (status != BCAM_OK || written == BCAM_OK)
+    if (written == BCAM_OK || (status != BCAM_OK && status != BCAM_E_STOPPED))
         return status;
     if (err)
         *err = own;

@@ -358,6 +358,11 @@ bcam_status bcam_job_stream(bcam_job *job, bcam_progress_fn progress, void *prog
     if (status == BCAM_OK && !go_on && job->summary.images < job->total)
         status = bcam_fail(err, BCAM_E_STOPPED, "stopped after %lld of %lld photos; what was written is valid",
                            (long long)job->summary.images, (long long)job->total);
+    if (status == BCAM_OK && go_on && job->summary.images != job->total)
+        bcam_log_line(
+            &job->log, BCAM_LOG_WARNING,
+            "%lld photos were there when the run began, and %lld when their folders were read; these have rows",
+            (long long)job->total, (long long)job->summary.images);
     job->summary.seconds = bcam_clock_seconds() - job->started;
     close_stream(&s);
     return status;
