@@ -3,7 +3,7 @@
 #   scripts/setup.sh build|test|lint|peers ...
 set -eu
 
-build="gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev libjpeg62-turbo-dev libpng-dev libsqlite3-dev libcjson-dev libexif-dev nettle-dev"
+build="gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev libjpeg62-turbo-dev libpng-dev libsqlite3-dev libcjson-dev libexif-dev nettle-dev libarchive-dev"
 test="libcriterion-dev libonnx-testdata binutils clang libclang-rt-14-dev"
 lint="clang-format clang-tidy shellcheck"
 peers="python3-venv python3-dev g++"
