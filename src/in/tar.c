@@ -15,6 +15,7 @@
 enum { MOST_PHOTOS = 64 };                 /* of a sample, before its label */
 #define MOST_BYTES ((size_t)256 << 20)     /* of them; one may be larger */
 #define MAX_PHOTO_BYTES ((int64_t)1 << 30) /* as for files */
+#define FIRST_BYTES ((size_t)16 << 20)     /* of a photo, that room is made for at once */
 #define MAX_LABEL_BYTES ((int64_t)4096)    /* of a .cls */
 #define MAX_JSON_BYTES ((int64_t)16 << 20)
 
@@ -123,7 +124,25 @@ static bcam_status fail_twice(const bcam_tar *tar, bcam_error *err)
                      bcam_archive_called(tar->archive), tar->member.name);
 }
 
-/** The photo at hand. One that there is no room for is given out without its bytes. */
+/** The bytes of the photo at hand; room grows with what comes, not with what its header promises. */
+static bcam_status read_photo(bcam_tar *tar, photo *p, bcam_error *err)
+{
+    bcam_status status = BCAM_OK;
+    for (size_t done = 0, now; status == BCAM_OK && done < p->bytes; done = now) {
+        now = done < FIRST_BYTES ? FIRST_BYTES : done * 2;
+        now = now < p->bytes ? now : p->bytes;
+        uint8_t *grown = now > p->capacity ? bcam_realloc(p->data, now, 1) : p->data;
+        if (!grown) {
+            return BCAM_OK; /* given out without its bytes */
+        }
+        p->data = grown;
+        p->capacity = now > p->capacity ? now : p->capacity;
+        status = bcam_archive_read(tar->archive, p->data + done, now - done, err);
+    }
+    p->held = status == BCAM_OK;
+    return status;
+}
+
 static bcam_status add_photo(bcam_tar *tar, bcam_error *err)
 {
     const bcam_member *member = &tar->member;
@@ -139,8 +158,8 @@ static bcam_status add_photo(bcam_tar *tar, bcam_error *err)
         return bcam_fail_memory(err, strlen(member->name), "a file name");
     }
     p->bytes = member->bytes > 0 ? (size_t)member->bytes : 0;
-    p->held = !tar->skim && member->bytes <= MAX_PHOTO_BYTES && bcam_buffer_reserve(&p->data, &p->capacity, p->bytes);
-    bcam_status status = p->held ? bcam_archive_read(tar->archive, p->data, p->bytes, err) : BCAM_OK;
+    p->held = false;
+    bcam_status status = tar->skim || member->bytes > MAX_PHOTO_BYTES ? BCAM_OK : read_photo(tar, p, err);
     tar->bytes += p->held ? p->bytes : 0;
     tar->count += status == BCAM_OK;
     return status;
