@@ -45,8 +45,10 @@ Test(run_tar, the_same_as_of_files, .timeout = 120)
 {
     fix_job *job = fix_open(3, true);
     tar_file tar = make_photos(job, true);
-    const char *of_files = strdup(fix_in(job, "of_files")), *of_tar = strdup(fix_in(job, "of_tar")),
-               *of_pipe = strdup(fix_in(job, "of_pipe"));
+    char of_files[300], of_tar[300], of_pipe[300];
+    snprintf(of_files, sizeof of_files, "%s/of_files", job->root);
+    snprintf(of_tar, sizeof of_tar, "%s/of_tar", job->root);
+    snprintf(of_pipe, sizeof of_pipe, "%s/of_pipe", job->root);
     run_into(job, fix_in(job, "list.csv"), of_files);
     cr_assert(job->summary.images == PHOTOS && job->summary.unreadable == 1 && !isnan(job->summary.labelled_accuracy));
     double accuracy = job->summary.labelled_accuracy;
@@ -125,9 +127,10 @@ Test(run_tar, cut_off, .timeout = 60)
 {
     fix_job *job = fix_open(3, true);
     tar_file tar = make_photos(job, true);
-    const char *whole = strdup(fix_in(job, "whole"));
+    char whole[300], rows[2000];
+    snprintf(whole, sizeof whole, "%s/whole", job->root);
     run_into(job, fix_in(job, "x.tar"), whole);
-    char *rows = strdup(fix_rows(whole, "SELECT path, label, outcome FROM images ORDER BY id"));
+    snprintf(rows, sizeof rows, "%s", fix_rows(whole, "SELECT path, label, outcome FROM images ORDER BY id"));
     size_t cuts[] = {tar.size - 1024 - 100, tar.size / 2 / 512 * 512 + 30, tar.size / 3 / 512 * 512 + 400};
     job->options.out_dir = job->out;
     job->options.overwrite = true;
