@@ -109,6 +109,8 @@ Test(run_tar, how_many_come_is_not_known, .timeout = 60)
     cr_assert_eq(run_watched(job, &tar, tar.size, &stopped), BCAM_E_STOPPED);
     cr_assert_str_eq(job->err.message, "stopped after 2 photos; what was written is valid");
     fix_expect_rows(job->out, "SELECT count(*) FROM images", "2\n");
+    job->options.engine.batch = 16; /* what ends the input ends the run, too: that is a stop, not damage */
+    cr_assert_eq(run_watched(job, &tar, tar.size / 2 / 512 * 512 + 30, &(watch){.stop_after = 2}), BCAM_E_STOPPED);
     job->options.limit = 5;
     cr_assert_eq(run_watched(job, &tar, tar.size, &(watch){0}), BCAM_OK, "%s", job->err.message);
     cr_assert_eq(job->summary.images, 5);

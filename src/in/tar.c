@@ -133,7 +133,7 @@ static bcam_status read_photo(bcam_tar *tar, photo *p, bcam_error *err)
         now = now < p->bytes ? now : p->bytes;
         uint8_t *grown = now > p->capacity ? bcam_realloc(p->data, now, 1) : p->data;
         if (!grown) {
-            return BCAM_OK; /* given out without its bytes */
+            return BCAM_OK;
         }
         p->data = grown;
         p->capacity = now > p->capacity ? now : p->capacity;
@@ -143,6 +143,7 @@ static bcam_status read_photo(bcam_tar *tar, photo *p, bcam_error *err)
     return status;
 }
 
+/** The photo at hand. One that there is no room for is given out without its bytes. */
 static bcam_status add_photo(bcam_tar *tar, bcam_error *err)
 {
     const bcam_member *member = &tar->member;
@@ -274,12 +275,11 @@ static void gather(bcam_tar *tar)
     bool taken = true;
     tar->count = tar->at = tar->bytes = 0;
     while (!tar->ended && taken && tar->count < MOST_PHOTOS && tar->bytes < MOST_BYTES) {
-        part what = PART_PHOTO;
         if (!tar->ahead) {
             tar->status = bcam_archive_next(tar->archive, &tar->member, &tar->ended, &tar->why);
             tar->counts->broken |= tar->status == BCAM_E_INPUT;
         }
-        what = tar->status == BCAM_OK && !tar->ended ? part_of(&tar->member, tar->counts) : PART_NONE;
+        part what = tar->status == BCAM_OK && !tar->ended ? part_of(&tar->member, tar->counts) : PART_NONE;
         if (what != PART_NONE) {
             tar->status = take_member(tar, what, &taken, &tar->why);
         }

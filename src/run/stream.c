@@ -370,7 +370,8 @@ static bcam_status run_loads(stream *s, bool *go_on, bcam_error *err)
             status = finish_oldest(s, s->job->summary.ok && listed == BCAM_OK ? s->pairs - 1 : 0, err);
         *go_on = report(s);
     }
-    return status == BCAM_OK && listed != BCAM_OK ? bcam_fail(err, listed, "%s", why.message) : status;
+    bool cut_by_stop = !*go_on && s->job->total < 0; /* the interrupt ended what wrote to our standard input, too */
+    return status == BCAM_OK && listed != BCAM_OK && !cut_by_stop ? bcam_fail(err, listed, "%s", why.message) : status;
 }
 
 static bcam_status fail_stopped(const bcam_job *job, bcam_error *err)
