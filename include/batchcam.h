@@ -159,8 +159,10 @@ typedef struct bcam_engine_options {
 
 /** The main job: every photo explained, everything written into one folder. Every field's zero is its default. */
 typedef struct bcam_run_options {
-    const char *model;         /* ONNX file; required */
-    const char *const *images; /* folders (searched in depth), files, .csv/.txt lists; at least one */
+    const char *model; /* ONNX file; required */
+    /* folders (searched in depth), files, .csv/.txt lists, tar files in WebDataset's layout, and "-", one of these on
+     * standard input; at least one */
+    const char *const *images;
     int image_count;
     const char *out_dir; /* required; made if absent, refused if it exists unless `overwrite` */
     /* which classes: "top1", "topK" (K a number), "label", a class name or number, a CSV file; the union of all;
@@ -177,7 +179,7 @@ typedef struct bcam_run_options {
     int64_t max_pixels; /* larger photos are a row `too_large`; 0: 89478485, Pillow's limit */
 } bcam_run_options;
 
-/** How far a run is. `total` is -1 while the photos are still being listed. */
+/** How far a run is. `total` is -1 where it is not known, since photos come from standard input. */
 typedef struct bcam_progress {
     int64_t done, total;
     double seconds; /* since the first photo */
@@ -193,7 +195,7 @@ typedef struct bcam_run_summary {
     int64_t images;                                                    /* rows written */
     int64_t ok, missing, unreadable, unsupported, too_large, no_label; /* by outcome; they add up to `images` */
     int64_t maps, maps_all_zero, maps_constant, maps_not_finite; /* maps written, and those that are not plain "ok" */
-    int64_t left_out;         /* files in folders that were not photos, hidden, or loops */
+    int64_t left_out;         /* files in folders and archives that were not photos, hidden, or loops */
     double seconds;           /* photos only, without loading the model */
     double labelled_accuracy; /* top-1 over labelled photos; NAN where there is no label */
     char default_layer[256];  /* the first target layer */

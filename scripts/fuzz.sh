@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${FUZZ_SECONDS:-300}
-[ $# -gt 0 ] || set -- onnx plan graph jpeg png list preprocess resize
+[ $# -gt 0 ] || set -- onnx plan graph jpeg png list tar preprocess resize
 tests/fuzz/build.sh build/fuzz || exit 1
 failed=0
 for target in "$@"; do

@@ -3,7 +3,7 @@
 #   scripts/setup.sh build|test|lint|tsan|peers ...
 set -eu
 
-build="gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev libjpeg62-turbo-dev libpng-dev libsqlite3-dev libcjson-dev libexif-dev nettle-dev"
+build="gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev libjpeg62-turbo-dev libpng-dev libsqlite3-dev libcjson-dev libexif-dev nettle-dev libarchive-dev"
 test="libcriterion-dev libonnx-testdata binutils clang libclang-rt-14-dev python3 python3-numpy python3-pil"
 lint="clang-format clang-tidy shellcheck"
 tsan="clang libclang-rt-14-dev libomp-dev"

@@ -41,6 +41,7 @@ sqlite   sqlite3                 out
 cjson    (cjson/)?cJSON          in,out
 cublas   cublas                  cuda
 cudnn    cudnn_                  cuda     src/cuda/desc.h
+archive  archive(_entry)?\.h     in
 zlib     (zlib|zconf)            -
 "
 

@@ -1,4 +1,6 @@
 /* Lists of photos: folders in ImageFolder's order, what is left out, lists in their three forms. */
+#include <sys/resource.h>
+
 #include "in_fixture.h"
 
 static void make(const char *dir, const char *name)
@@ -140,6 +142,21 @@ Test(in_list, files_and_lists_in_the_given_order)
     remove_dir(dir);
 }
 
+/** Through the whole list; what it ends with. */
+static bcam_status read_to_end(const char *path, bcam_error *err)
+{
+    bcam_list *list = (void *)path;
+    bcam_item item;
+    bool end = false;
+    bcam_status status = bcam_list_open(&path, 1, &list, err);
+    cr_expect((status == BCAM_OK) == (list != NULL));
+    while (status == BCAM_OK && !end)
+        status = bcam_list_next(list, &item, &end, err);
+    bcam_list_close(&list);
+    cr_expect_eq(bcam_alloc_live(), 0);
+    return status;
+}
+
 Test(in_list, errors_name_the_argument)
 {
     const char *dir = temp_dir();
@@ -149,18 +166,80 @@ Test(in_list, errors_name_the_argument)
                  {"open.csv", "a.jpg,1\nb.jpg,\"2\n\n", "line 2"},
                  {"behind.csv", "a.jpg\n\"b\"c.jpg\n", "line 2"},
                  {"nofile.csv", "a.jpg,1\n,2\n", "line 2"}};
-    bcam_list *list = (void *)dir;
     bcam_error err;
     for (size_t i = 0; i < BCAM_COUNT(cases); i++) {
         const char *path = cases[i].text ? write_text(dir, cases[i].name, cases[i].text) : in_dir(dir, cases[i].name);
-        cr_expect_eq(bcam_list_open(&path, 1, &list, &err), BCAM_E_INPUT, "%s", cases[i].name);
-        cr_expect_null(list);
+        cr_expect_eq(read_to_end(path, &err), BCAM_E_INPUT, "%s", cases[i].name);
         cr_expect_not_null(strstr(err.message, cases[i].name), "%s", err.message);
         cr_expect_not_null(strstr(err.message, cases[i].word), "%s", err.message);
     }
     const char *binary = write_file(dir, "binary.txt", "a\0b", 3);
-    cr_expect_eq(bcam_list_open(&binary, 1, &list, &err), BCAM_E_INPUT);
-    cr_expect_eq(bcam_alloc_live(), 0);
+    cr_expect_eq(read_to_end(binary, &err), BCAM_E_INPUT);
+    remove_dir(dir);
+}
+
+/* ---- long lists ---- */
+
+#ifdef __SANITIZE_ADDRESS__
+enum { peak_counts = false }; /* what is freed is kept, to see who uses it */
+#else
+enum { peak_counts = true };
+#endif
+
+/** The most memory that this process has held, in bytes. */
+static size_t peak(void)
+{
+    struct rusage usage;
+    cr_assert_eq(getrusage(RUSAGE_SELF, &usage), 0);
+    return (size_t)usage.ru_maxrss * 1024;
+}
+
+/** A list of many lines is read a piece at a time, quotes and line ends across pieces included, and what is wrong far down is found. */
+Test(in_list, long_lists, .timeout = 120)
+{
+    enum { ROWS = 400000, WRONG = 390000 };
+    static const char *const kinds[] = {"csv", "txt"};
+    const char *dir = temp_dir();
+    char path[600], expected[80];
+    for (size_t k = 0; k < BCAM_COUNT(kinds); k++) {
+        bcam_list *list = NULL;
+        bcam_error err;
+        bcam_item item;
+        snprintf(path, sizeof path, "%s/list.%s", dir, kinds[k]);
+        FILE *file = fopen(path, "wb");
+        cr_assert_not_null(file);
+        for (int i = 0; i < ROWS; i++)
+            fprintf(file, k == 0 ? "\"a folder, \"\"quoted\"\"/%d.jpg\",%d\r\n" : "a folder, \"quoted\"/%d.jpg %d\n", i,
+                    i % 1000);
+        fclose(file);
+        size_t before = peak();
+        cr_assert_eq(bcam_list_open((const char *[]){path}, 1, &list, &err), BCAM_OK);
+        for (int i = 0; i < ROWS; i++) {
+            snprintf(expected, sizeof expected, "a folder, \"quoted\"/%d.jpg%d", i, i % 1000);
+            cr_assert(advance(list, &item));
+            cr_assert(strncmp(expected, item.shown, strlen(item.shown)) == 0 &&
+                          strcmp(expected + strlen(item.shown), item.label) == 0,
+                      "%s %s", item.shown, item.label);
+        }
+        cr_assert_not(advance(list, &item));
+        bcam_list_close(&list);
+        if (peak_counts)
+            cr_expect_lt(peak() - before, 4 << 20);
+    }
+    FILE *file = fopen(in_dir(dir, "wrong.csv"), "wb");
+    for (int i = 1; i <= ROWS; i++)
+        fprintf(file, i == WRONG ? ",%d\n" : "%d.jpg\n", i);
+    fclose(file);
+    bcam_error err;
+    cr_expect_eq(read_to_end(in_dir(dir, "wrong.csv"), &err), BCAM_E_INPUT);
+    cr_expect_not_null(strstr(err.message, "line 390000"), "%s", err.message);
+    file = fopen(in_dir(dir, "open.csv"), "wb"); /* the rest is not taken into memory to look for the quote's end */
+    fputs("a.jpg\n\"", file);
+    for (int i = 1; i <= ROWS; i++)
+        fprintf(file, "%d.jpg\n", i);
+    fclose(file);
+    cr_expect_eq(read_to_end(in_dir(dir, "open.csv"), &err), BCAM_E_INPUT);
+    cr_expect(strstr(err.message, "line 2") && strstr(err.message, "quote"), "%s", err.message);
     remove_dir(dir);
 }
 

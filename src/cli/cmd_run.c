@@ -117,12 +117,15 @@ static const char *const examples[] = {
     "batchcam run resnet50.onnx val/ -o out --target label,top5 --layer layer3,layer4",
     "A large set: maps as computed, half the bytes",
     "batchcam run model.onnx list.csv -o out --size native --dtype float16",
+    "Shards that lie elsewhere, as they come",
+    "curl -s https://example.org/shard-{000..009}.tar | batchcam run model.onnx - -o out",
     NULL,
 };
 
 static const char teach[] =
-    "MODEL is a classifier in ONNX format. IMAGES are folders (searched in depth), files, or lists (.csv, .txt). Every photo gets its row in "
-    "the index; one that cannot be read is a row with the reason, never a failed run.\n"
+    "MODEL is a classifier in ONNX format. IMAGES are folders (searched in depth), files, lists (.csv, .txt), tar files in WebDataset's layout "
+    "(.tar, packed or not: key.jpg with its label in key.cls or key.json), or - for one on standard input. Every photo gets its row in the index; "
+    "one that cannot be read is a row with the reason, never a failed run.\n"
     "\n"
     "The output folder holds:\n"
     "  run.json        what ran: model, layers, classes, preprocessing, device\n"
@@ -173,7 +176,7 @@ static void print_summary(const run_settings *settings, const bcam_run_summary *
     printf("photos    %" PRId64, s->images);
     print_counts(images, CLI_COUNT(images));
     if (s->left_out > 0)
-        printf("left out  %" PRId64 " (files in folders: hidden, or not photos)\n", s->left_out);
+        printf("left out  %" PRId64 " (files in folders or archives: hidden, or not photos)\n", s->left_out);
     printf("maps      %" PRId64, s->maps);
     print_counts(maps, CLI_COUNT(maps));
     printf("layer     %s\n", s->default_layer);
@@ -254,7 +257,7 @@ static bool check(const run_settings *settings, int operands, int argc)
     if (operands == argc)
         cli_message("no model is given");
     else if (operands + 1 == argc)
-        cli_message("no photos are given: name a folder, files, or a list after the model");
+        cli_message("no photos are given: name a folder, files, a list or a tar file after the model");
     else if (names_folder(settings))
         cli_message("--output names one of the model's outputs; the output folder is -o DIR");
     else if (!settings->out)

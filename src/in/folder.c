@@ -2,7 +2,7 @@
  * it all folders by path and their files by name. Everything by byte value.
  *
  * A first-level folder is searched for folders when its turn comes, and each folder is read for files when its turn comes, so that only the
- * names of one folder are held at a time. */
+ * names of one folder are held at a time. The root and a first-level folder, which may hold a million names, are read once for both. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,51 +15,82 @@
 
 #define MAX_DEPTH 256
 
+typedef struct found {
+    uint64_t key; /* where names are sorted: the bytes behind those that all of them begin with */
+    char *text;
+} found;
+
 typedef struct names {
-    char **name;
+    found *item;
     size_t count, capacity, at;
+    bcam_pool pool; /* holds the texts */
 } names;
 
 struct bcam_folder {
     char *root;
     bcam_list_counts *counts;
-    names classes; /* first-level folders */
-    names dirs;    /* folders of the class at hand, relative to the root; "" for the root itself */
-    names files;   /* of the folder at hand */
-    char *dir;     /* the folder at hand */
-    dev_t device;  /* of the root */
+    names classes;   /* first-level folders */
+    names dirs;      /* folders of the class at hand, relative to the root */
+    names files;     /* of the folder at hand */
+    const char *dir; /* the folder at hand, "" for the root itself */
+    dev_t device;    /* of the root */
     ino_t inode;
 };
 
 static void clear(names *list)
 {
-    for (size_t i = 0; i < list->count; i++) {
-        bcam_free(list->name[i]);
-    }
-    bcam_free(list->name);
+    bcam_free(list->item);
+    bcam_pool_fini(&list->pool);
     memset(list, 0, sizeof(*list));
 }
 
-/** Takes over `name`, which is NULL where memory was out. */
-static bcam_status add(names *list, char *name, bcam_error *err)
+static bcam_status add(names *list, const char *text, bcam_error *err)
 {
-    if (!name || !bcam_grow(&list->name, &list->capacity, list->count, sizeof(*list->name))) {
-        bcam_free(name);
-        return bcam_fail_memory(err, (list->count + 1) * sizeof(char *), "file names");
+    char *copy = bcam_pool_strdup(&list->pool, text);
+    if (!copy || !bcam_grow(&list->item, &list->capacity, list->count, sizeof(*list->item))) {
+        return bcam_fail_memory(err, (list->count + 1) * sizeof(*list->item), "file names");
     }
-    list->name[list->count++] = name;
+    list->item[list->count++] = (found){.text = copy};
     return BCAM_OK;
 }
 
 static int compare(const void *a, const void *b)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b); /* strcmp compares as unsigned bytes */
+    const found *x = a, *y = b;
+    if (x->key != y->key) {
+        return x->key < y->key ? -1 : 1;
+    }
+    return strcmp(x->text, y->text); /* as unsigned bytes */
 }
 
+/** How many bytes all names begin with. */
+static size_t common_length(const names *list)
+{
+    const char *first = list->item[0].text;
+    size_t length = strlen(first);
+    for (size_t i = 1; i < list->count; i++) {
+        size_t same = 0;
+        while (same < length && list->item[i].text[same] == first[same]) {
+            same++;
+        }
+        length = same;
+    }
+    return length;
+}
+
+/** By byte value. Comparing numbers that lie in the array itself spares looking up most texts. */
 static void sort(names *list)
 {
+    size_t from = list->count > 1 ? common_length(list) : 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const char *text = list->item[i].text + from;
+        list->item[i].key = 0;
+        for (size_t b = 0; b < sizeof(list->item[i].key) && text[b]; b++) {
+            list->item[i].key |= (uint64_t)(unsigned char)text[b] << (56 - 8 * b);
+        }
+    }
     if (list->count > 1) {
-        qsort(list->name, list->count, sizeof(*list->name), compare);
+        qsort(list->item, list->count, sizeof(*list->item), compare);
     }
 }
 
@@ -103,9 +134,14 @@ static bool is_wanted(const char *name, entry kind, bcam_list_counts *counts)
     return false;
 }
 
+<<<<<<< HEAD
 /** Reads one folder, for its files (counting what is left out) or for its folders. One below the root that was removed since its name was read
  *  has none. */
 static bcam_status scan(bcam_folder *folder, const char *dir, bool files, names *out, bcam_error *err)
+=======
+/** Reads one folder, for its files (counting what is left out), its folders, or both. */
+static bcam_status scan(bcam_folder *folder, const char *dir, names *files, names *folders, bcam_error *err)
+>>>>>>> six-tar
 {
     char *path = *dir ? bcam_path_join(folder->root, dir) : bcam_strdup(folder->root), text[128];
     DIR *stream = path ? opendir(path) : NULL;
@@ -130,15 +166,21 @@ static bcam_status scan(bcam_folder *folder, const char *dir, bool files, names 
             continue;
         }
         entry kind = classify(stream, item);
-        if (files ? is_wanted(item->d_name, kind, folder->counts) : kind == ENTRY_DIR && item->d_name[0] != '.') {
-            status = add(out, bcam_strdup(item->d_name), err);
+        if (files && is_wanted(item->d_name, kind, folder->counts)) {
+            status = add(files, item->d_name, err);
+        } else if (folders && kind == ENTRY_DIR && item->d_name[0] != '.') {
+            status = add(folders, item->d_name, err);
         }
     }
     if (stream) {
         closedir(stream);
     }
     bcam_free(path);
-    sort(out);
+    for (int i = 0; i < 2; i++) {
+        if (i ? folders : files) {
+            sort(i ? folders : files);
+        }
+    }
     return status;
 }
 
@@ -162,8 +204,8 @@ static bool leads_back(const chain *link)
     return link->depth > MAX_DEPTH;
 }
 
-/** Adds `dir` and all folders below it. */
-static bcam_status walk(bcam_folder *folder, const char *dir, const chain *parent, bcam_error *err)
+/** Adds `dir` and all folders below it; its own files too where asked for. */
+static bcam_status walk(bcam_folder *folder, const char *dir, const chain *parent, names *files, bcam_error *err)
 {
     struct stat info;
     names inner = {0};
@@ -181,14 +223,14 @@ static bcam_status walk(bcam_folder *folder, const char *dir, const chain *paren
         folder->counts->left_out_loop++;
         return BCAM_OK;
     }
-    bcam_status status = add(&folder->dirs, bcam_strdup(dir), err);
+    bcam_status status = add(&folder->dirs, dir, err);
     if (status == BCAM_OK) {
-        status = scan(folder, dir, false, &inner, err);
+        status = scan(folder, dir, files, &inner, err);
     }
     for (size_t i = 0; i < inner.count && status == BCAM_OK; i++) {
-        char *name = below(dir, inner.name[i]);
-        status = name ? walk(folder, name, &link, err) : bcam_fail_memory(err, strlen(dir), "a file name");
-        bcam_free(name);
+        char *deeper = below(dir, inner.item[i].text);
+        status = deeper ? walk(folder, deeper, &link, NULL, err) : bcam_fail_memory(err, strlen(dir), "a file name");
+        bcam_free(deeper);
     }
     clear(&inner);
     return status;
@@ -198,16 +240,20 @@ static bcam_status begin_class(bcam_folder *folder, bcam_error *err)
 {
     chain root = {.device = folder->device, .inode = folder->inode};
     clear(&folder->dirs);
-    bcam_status status = walk(folder, folder->classes.name[folder->classes.at++], &root, err);
+    clear(&folder->files);
+    bcam_status status = walk(folder, folder->classes.item[folder->classes.at++].text, &root, &folder->files, err);
     sort(&folder->dirs);
+    if (folder->dirs.count > 0) { /* the class itself comes first, since all others begin with its name */
+        folder->dir = folder->dirs.item[folder->dirs.at++].text;
+    }
     return status;
 }
 
 static bcam_status begin_dir(bcam_folder *folder, bcam_error *err)
 {
     clear(&folder->files);
-    folder->dir = folder->dirs.name[folder->dirs.at++];
-    return scan(folder, folder->dir, true, &folder->files, err);
+    folder->dir = folder->dirs.item[folder->dirs.at++].text;
+    return scan(folder, folder->dir, &folder->files, NULL, err);
 }
 
 /* ---- the whole ---- */
@@ -219,16 +265,16 @@ bcam_status bcam_folder_open(const char *root, bcam_list_counts *counts, bcam_fo
     bcam_status status = folder ? BCAM_OK : bcam_fail_memory(err, sizeof(*folder), "a folder");
     if (status == BCAM_OK) {
         folder->counts = counts;
+        folder->dir = "";
         folder->root = bcam_strdup(root);
-        status = folder->root ? add(&folder->dirs, bcam_strdup(""), err)
-                              : bcam_fail_memory(err, strlen(root), "a file name");
+        status = folder->root ? BCAM_OK : bcam_fail_memory(err, strlen(root), "a file name");
     }
     if (status == BCAM_OK && stat(root, &info) == 0) {
         folder->device = info.st_dev;
         folder->inode = info.st_ino;
     }
     if (status == BCAM_OK) {
-        status = scan(folder, "", false, &folder->classes, err);
+        status = scan(folder, "", &folder->files, &folder->classes, err);
     }
     if (status != BCAM_OK) {
         bcam_folder_close(&folder);
@@ -237,9 +283,9 @@ bcam_status bcam_folder_open(const char *root, bcam_list_counts *counts, bcam_fo
     return status;
 }
 
-bcam_status bcam_folder_next(bcam_folder *folder, char **name, bool *end, bcam_error *err)
+bcam_status bcam_folder_next(bcam_folder *folder, char **path, bool *end, bcam_error *err)
 {
-    *name = NULL;
+    *path = NULL;
     *end = false;
     while (folder->files.at == folder->files.count) {
         bcam_status status = BCAM_OK;
@@ -254,8 +300,8 @@ bcam_status bcam_folder_next(bcam_folder *folder, char **name, bool *end, bcam_e
             return status;
         }
     }
-    *name = below(folder->dir, folder->files.name[folder->files.at++]);
-    return *name ? BCAM_OK : bcam_fail_memory(err, strlen(folder->dir), "a file name");
+    *path = below(folder->dir, folder->files.item[folder->files.at++].text);
+    return *path ? BCAM_OK : bcam_fail_memory(err, strlen(folder->dir), "a file name");
 }
 
 void bcam_folder_close(bcam_folder **folder)

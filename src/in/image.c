@@ -76,6 +76,20 @@ static bcam_outcome refuse_kind(bcam_photo *photo, const uint8_t *data, size_t b
                              shown);
 }
 
+static int64_t most_bytes(const bcam_photo_limits *limits)
+{
+    return limits->max_file_bytes ? limits->max_file_bytes : DEFAULT_FILE_BYTES;
+}
+
+static bcam_outcome refuse_size(bcam_photo *photo, size_t bytes, const bcam_photo_limits *limits)
+{
+    if (bytes <= (uint64_t)most_bytes(limits)) {
+        return bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "out of memory for a file of %zu bytes", bytes);
+    }
+    return bcam_photo_refuse(photo, BCAM_OUTCOME_TOO_LARGE, "%zu bytes, more than the limit of %lld", bytes,
+                             (long long)most_bytes(limits));
+}
+
 bcam_outcome bcam_photo_decode(bcam_photo *photo, const uint8_t *data, size_t bytes, const bcam_photo_limits *limits)
 {
     photo->message[0] = 0;
@@ -84,6 +98,9 @@ bcam_outcome bcam_photo_decode(bcam_photo *photo, const uint8_t *data, size_t by
     bcam_outcome outcome;
     if (bytes == 0) {
         return bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "the file is empty");
+    }
+    if (!data) {
+        return refuse_size(photo, bytes, limits);
     }
     if (begins(data, bytes, "\xFF\xD8\xFF", 3)) {
         outcome = bcam_jpeg_decode(photo, data, bytes, limits);
@@ -161,8 +178,7 @@ bcam_outcome bcam_photo_load(bcam_photo *photo, const char *path, const bcam_pho
     photo->message[0] = 0;
     photo->width = photo->height = photo->stored_width = photo->stored_height = 0;
     photo->orientation = 1;
-    bcam_outcome outcome =
-        open_regular(photo, path, limits->max_file_bytes ? limits->max_file_bytes : DEFAULT_FILE_BYTES, &fd, &bytes);
+    bcam_outcome outcome = open_regular(photo, path, most_bytes(limits), &fd, &bytes);
     if (outcome == BCAM_OUTCOME_OK) {
         outcome = read_whole(photo, fd, bytes);
     }

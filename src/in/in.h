@@ -6,13 +6,16 @@
 
 /* ---- list.c: folders, files and lists become items, one after the other ---- */
 
-/** One photo to explain. Strings belong to the list and hold until the next call. */
+/** One photo to explain. Strings and bytes belong to the list and hold until the next call. */
 typedef struct bcam_item {
-    const char *path;  /* to open it */
-    const char *shown; /* its name in the index: relative to the folder or list that brought it, else as given */
+    const char *path; /* to open it; NULL for an archive's member, whose bytes are here */
+    const char *
+        shown; /* its name in the index: relative to the folder or list that brought it, or in its archive, else as given */
     const char *
         folder; /* its first folder below the root that brought it ("" directly inside, or for files and lists): a class, in ImageFolder's layout */
-    const char *label; /* the label column of a list, else NULL */
+    const char *label;   /* the label column of a list, or an archive's label for it, else NULL */
+    const uint8_t *data; /* of a member; NULL where there was no room for its bytes */
+    size_t bytes;
 } bcam_item;
 
 typedef struct bcam_list bcam_list;
@@ -20,16 +23,23 @@ typedef struct bcam_list bcam_list;
 typedef struct bcam_list_counts {
     int64_t items; /* given out so far */
     int64_t left_out_type, left_out_hidden, left_out_loop,
-        left_out_special; /* other suffix; hidden; link that loops or dangles as a folder; pipe, device, socket */
+        left_out_special; /* other suffix; hidden; link that loops or dangles as a folder; pipe, device, socket (in archives: links) */
+    bool broken; /* an archive could not be read on: what came before stands */
 } bcam_list_counts;
 
-/** Opens the given folders, files and lists (.csv, .txt, .tsv), in this order. Folders: searched in depth, links followed, in torchvision's
+/** Opens the given folders, files, lists (.csv, .txt, .tsv) and archives, in this order. Folders: searched in depth, links followed, in torchvision's
  *  ImageFolder order (first-level folders by name, below them folders by path, files by name, all by byte value); suffixes jpg jpeg png ppm bmp pgm tif tiff webp in
  *  any case. A single file is an item whatever its suffix. Lists: one photo a line, relative to the list's folder; `file` or `file,label`
  *  (quoted where needed, RFC 4180; a header line `path,…`/`file,…` is recognised) or, in .txt, `file label` (Caffe, DALI: the label is what
- *  follows the last space). Errors: E_INPUT naming the argument, with the line for lists. */
+ *  follows the last space). Archives: tar files, packed or not, known by their suffix, and "-", one on standard input; their photos in
+ *  WebDataset's layout (tar.c). Errors: E_INPUT naming the argument. */
 bcam_status bcam_list_open(const char *const *images, int count, bcam_list **out, bcam_error *err);
-/** The next item; *end is set, and item untouched, after the last. A list's line whose file is not there is still an item (outcome missing). */
+/** From here on names alone are asked for: archives are stepped through without bytes and labels, and standard input is passed over. */
+void bcam_list_skim(bcam_list *list);
+/** Whether standard input is among what was given: it can be read only once. */
+bool bcam_list_has_stdin(const bcam_list *list);
+/** The next item; *end is set, and item untouched, after the last. A list's line whose file is not there is still an item (outcome missing).
+ *  E_INPUT names the list and its line, or the archive. */
 bcam_status bcam_list_next(bcam_list *list, bcam_item *item, bool *end, bcam_error *err);
 const bcam_list_counts *bcam_list_get_counts(const bcam_list *list);
 void bcam_list_close(bcam_list **list);
@@ -40,6 +50,7 @@ typedef struct bcam_table { /* all cells of a small text table */
     size_t rows, *cells;    /* cells[r]: cells of row r */
     char ***cell;           /* cell[r][c] */
     size_t *line;           /* line[r]: 1-based line of row r in the file */
+    bcam_pool pool;         /* holds the cells */
 } bcam_table;
 
 bcam_status bcam_table_read(const char *path, char separator, bcam_table *out,
@@ -104,7 +115,7 @@ typedef struct bcam_photo_limits {
 
 /** Reads and decodes one photo. Never fails otherwise than by its outcome; memory shortage is `unreadable` with that message. */
 bcam_outcome bcam_photo_load(bcam_photo *photo, const char *path, const bcam_photo_limits *limits);
-/** The same from memory. */
+/** The same from memory; `data` NULL with bytes says that there was no room for them. */
 bcam_outcome bcam_photo_decode(bcam_photo *photo, const uint8_t *data, size_t bytes, const bcam_photo_limits *limits);
 void bcam_photo_fini(bcam_photo *photo);
 

@@ -10,29 +10,34 @@
 
 #define MAX_BYTES (64u << 20)
 
+bcam_status bcam_json_parse(const char *text, size_t bytes, const char *name, bcam_json **out, bcam_error *err)
+{
+    const char *stopped = NULL;
+    int line = 1;
+    errno = 0; /* cJSON gives the same answer to damage and to a lack of memory */
+    *out = cJSON_ParseWithLengthOpts(text, bytes + 1, &stopped,
+                                     1); /* with the zero byte behind it: nothing may follow the value */
+    if (*out) {
+        return BCAM_OK;
+    }
+    if (errno == ENOMEM) {
+        return bcam_fail_memory(err, bytes, name);
+    }
+    for (const char *c = text; stopped && c < stopped; c++) {
+        line += *c == '\n';
+    }
+    return bcam_fail(err, BCAM_E_INPUT, "%s: line %d is not valid JSON", name, line);
+}
+
 bcam_status bcam_json_read(const char *path, bcam_json **out, bcam_error *err)
 {
     char *text = NULL;
     size_t bytes = 0;
-    const char *stopped = NULL;
     *out = NULL;
     bcam_status status = bcam_file_read(path, MAX_BYTES, &text, &bytes, err);
-    if (status != BCAM_OK) {
-        goto out;
+    if (status == BCAM_OK) {
+        status = bcam_json_parse(text, bytes, path, out, err);
     }
-    errno = 0; /* cJSON gives the same answer to damage and to a lack of memory */
-    *out = cJSON_ParseWithLengthOpts(text, bytes + 1, &stopped,
-                                     1); /* with the zero byte behind it: nothing may follow the value */
-    if (!*out && errno == ENOMEM) {
-        status = bcam_fail_memory(err, bytes, path);
-    } else if (!*out) {
-        int line = 1;
-        for (const char *c = text; stopped && c < stopped; c++) {
-            line += *c == '\n';
-        }
-        status = bcam_fail(err, BCAM_E_INPUT, "%s: line %d is not valid JSON", path, line);
-    }
-out:
     bcam_free(text);
     return status;
 }

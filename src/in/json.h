@@ -9,6 +9,8 @@ typedef struct cJSON bcam_json; /* a value; children belong to their document */
 
 /** Reads a JSON file (at most 64 MiB, at most 1000 levels). E_INPUT names the file and the line where reading stopped. */
 bcam_status bcam_json_read(const char *path, bcam_json **out, bcam_error *err);
+/** The same of a text with a zero byte behind it; `name`: what messages call it. */
+bcam_status bcam_json_parse(const char *text, size_t bytes, const char *name, bcam_json **out, bcam_error *err);
 void bcam_json_close(bcam_json **document);
 
 bool bcam_json_is_object(const bcam_json *value);

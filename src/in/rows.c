@@ -2,10 +2,42 @@
 #include <string.h>
 #include <strings.h>
 
+#include "in/csv.h"
 #include "in/rows.h"
 #include "in/suffix.h"
 
-#define MAX_BYTES ((size_t)1 << 30)
+struct bcam_rows {
+    bool lines;         /* a .txt */
+    bcam_csv csv;       /* of lines its text alone is used */
+    size_t file, label; /* columns */
+    bool begun;
+};
+
+bcam_status bcam_rows_open(const char *path, bcam_rows **out, bcam_error *err)
+{
+    const char *dot = strrchr(path, '.');
+    bcam_rows *rows = *out = bcam_alloc(1, sizeof(*rows));
+    if (!rows) {
+        return bcam_fail_memory(err, sizeof(*rows), path);
+    }
+    rows->lines = dot && strcasecmp(dot, ".txt") == 0;
+    bcam_status status = bcam_csv_open(&rows->csv, path, dot && strcasecmp(dot, ".tsv") == 0 ? '\t' : ',', err);
+    if (status != BCAM_OK) {
+        bcam_rows_close(out);
+    }
+    return status;
+}
+
+void bcam_rows_close(bcam_rows **rows)
+{
+    if (*rows) {
+        bcam_csv_close(&(*rows)->csv);
+        bcam_free(*rows);
+        *rows = NULL;
+    }
+}
+
+/* ---- tables ---- */
 
 static bool is_word(const char *text, const char *const *words)
 {
@@ -15,46 +47,48 @@ static bool is_word(const char *text, const char *const *words)
     return *words != NULL;
 }
 
-/** Whether row 0 names the columns, and which they are; without names the file is the first and the label the second. */
-static bool find_columns(const bcam_table *table, size_t *file, size_t *label)
+/** Whether the first row names the columns, and which they are; without names the file is the first and the label the second. */
+static bool find_columns(bcam_rows *rows)
 {
     static const char *const file_words[] = {"path", "file", "filename", "image", NULL};
     static const char *const label_words[] = {"label", "class", "target", NULL};
-    *file = 0;
-    *label = 1;
-    if (!is_word(table->cell[0][0], file_words)) {
+    const bcam_csv *csv = &rows->csv;
+    rows->file = 0;
+    rows->label = 1;
+    if (!is_word(csv->cell[0], file_words)) {
         return false;
     }
-    for (size_t c = 1; c < table->cells[0]; c++) {
-        if (is_word(table->cell[0][c], label_words)) {
-            *label = c;
+    for (size_t c = 1; c < csv->cells; c++) {
+        if (is_word(csv->cell[c], label_words)) {
+            rows->label = c;
             break;
         }
     }
     return true;
 }
 
-static bcam_status read_table(const char *path, char separator, bcam_rows *out, bcam_error *err)
+static bcam_status next_of_table(bcam_rows *rows, bcam_row *row, bool *end, bcam_error *err)
 {
-    size_t file, label;
-    bcam_status status = bcam_table_read(path, separator, &out->table, err);
-    if (status != BCAM_OK || out->table.rows == 0) {
+    bcam_csv *csv = &rows->csv;
+    bcam_status status = bcam_csv_next(csv, end, err);
+    if (status == BCAM_OK && !*end && !rows->begun) {
+        rows->begun = true;
+        if (find_columns(rows)) {
+            status = bcam_csv_next(csv, end, err);
+        }
+    }
+    if (status != BCAM_OK || *end) {
         return status;
     }
-    const bcam_table *table = &out->table;
-    out->row = bcam_alloc(table->rows, sizeof(*out->row));
-    if (!out->row) {
-        return bcam_fail_memory(err, table->rows * sizeof(*out->row), path);
+    const char *name = csv->cell[rows->file], *label = rows->label < csv->cells ? csv->cell[rows->label] : NULL;
+    if (name[0] == 0) {
+        return bcam_fail(err, BCAM_E_INPUT, "'%s', line %zu names no file", csv->text.path, csv->line);
     }
-    for (size_t r = find_columns(table, &file, &label) ? 1 : 0; r < table->rows; r++) {
-        const char *name = table->cell[r][file], *text = label < table->cells[r] ? table->cell[r][label] : NULL;
-        if (name[0] == 0) {
-            return bcam_fail(err, BCAM_E_INPUT, "'%s', line %zu names no file", path, table->line[r]);
-        }
-        out->row[out->count++] = (bcam_row){name, text && *text ? text : NULL};
-    }
+    *row = (bcam_row){name, label && *label ? label : NULL};
     return BCAM_OK;
 }
+
+/* ---- lines ---- */
 
 /** "file label" or "file": what follows the last space is the label, unless it ends like a photo ("my photo.jpg"). Cut in place. */
 static bcam_row parse_line(char *line)
@@ -72,49 +106,46 @@ static bcam_row parse_line(char *line)
     return (bcam_row){line, cut + 1};
 }
 
-static bcam_status read_lines(const char *path, bcam_rows *out, bcam_error *err)
+/** The next line into the text's row, without white space at its ends. */
+static bcam_status read_line(bcam_text *text)
 {
-    size_t bytes = 0, capacity = 0;
-    bcam_status status = bcam_file_read(path, MAX_BYTES, &out->text, &bytes, err);
-    if (status != BCAM_OK) {
-        return status;
-    }
-    if (memchr(out->text, 0, bytes)) {
-        return bcam_fail(err, BCAM_E_INPUT, "'%s' is not a text file: it holds zero bytes", path);
-    }
-    char *at = out->text + (strncmp(out->text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0), *end = out->text + bytes;
-    while (at < end) {
-        char *line = at + strspn(at, " \t"), *stop = strchr(at, '\n');
-        stop = stop ? stop : end;
-        at = stop + 1;
-        while (stop > line && strchr(" \t\r", stop[-1])) {
-            stop--;
+    int byte = BCAM_TEXT_END;
+    bcam_text_begin_row(text);
+    while (text->status == BCAM_OK && (byte = bcam_text_peek(text, 0)) != BCAM_TEXT_END && byte != '\n') {
+        if (text->length > 0 || !strchr(" \t", byte)) {
+            bcam_text_keep(text, (char)byte);
         }
-        if (stop <= line) {
-            continue;
-        }
-        *stop = 0;
-        if (!bcam_grow(&out->row, &capacity, out->count, sizeof(*out->row))) {
-            return bcam_fail_memory(err, capacity * 2 * sizeof(*out->row), path);
-        }
-        out->row[out->count++] = parse_line(line);
+        bcam_text_step(text);
     }
+    if (byte == '\n') {
+        bcam_text_step(text);
+    }
+    while (text->length > 0 && strchr(" \t\r", text->row[text->length - 1])) {
+        text->length--;
+    }
+    return text->status;
+}
+
+static bcam_status next_line(bcam_rows *rows, bcam_row *row, bool *end, bcam_error *err)
+{
+    bcam_text *text = &rows->csv.text;
+    bcam_status status = BCAM_OK;
+    text->err = err;
+    for (text->length = 0; status == BCAM_OK && text->length == 0;) {
+        *end = bcam_text_peek(text, 0) == BCAM_TEXT_END;
+        if (*end) {
+            return text->status;
+        }
+        status = read_line(text);
+    }
+    if (status != BCAM_OK || !bcam_text_keep(text, 0)) {
+        return text->status;
+    }
+    *row = parse_line(text->row);
     return BCAM_OK;
 }
 
-bcam_status bcam_rows_read(const char *path, bcam_rows *out, bcam_error *err)
+bcam_status bcam_rows_next(bcam_rows *rows, bcam_row *row, bool *end, bcam_error *err)
 {
-    const char *dot = strrchr(path, '.');
-    if (dot && strcasecmp(dot, ".txt") == 0) {
-        return read_lines(path, out, err);
-    }
-    return read_table(path, dot && strcasecmp(dot, ".tsv") == 0 ? '\t' : ',', out, err);
-}
-
-void bcam_rows_fini(bcam_rows *rows)
-{
-    bcam_free(rows->row);
-    bcam_free(rows->text);
-    bcam_table_fini(&rows->table);
-    memset(rows, 0, sizeof(*rows));
+    return rows->lines ? next_line(rows, row, end, err) : next_of_table(rows, row, end, err);
 }

@@ -22,7 +22,8 @@ static bcam_status check_options(const bcam_run_options *o, bcam_error *err)
     if (!o || !o->model)
         return bcam_fail(err, BCAM_E_ARGUMENT, "name a model (an ONNX file)");
     if (o->image_count < 1 || !has_all(o->images, o->image_count))
-        return bcam_fail(err, BCAM_E_ARGUMENT, "name photos: folders, files or a .csv or .txt list");
+        return bcam_fail(err, BCAM_E_ARGUMENT,
+                         "name photos: folders, files, .csv or .txt lists, tar files, or - for one on standard input");
     if (!o->out_dir || !*o->out_dir)
         return bcam_fail(err, BCAM_E_ARGUMENT, "name an output folder");
     if (o->target_count < 0 || !has_all(o->targets, o->target_count))
@@ -103,33 +104,64 @@ static bcam_status count_classes(bcam_job *job, bcam_error *err)
 
 /* ---- photos ---- */
 
-/* Goes through the list once: how many photos there are, which folders, whether a CSV fits. A limit must not change labels, so that folders are
- * counted beyond it. */
-static bcam_status survey(bcam_job *job, bcam_error *err)
+void bcam_job_count_left_out(bcam_job *job, const bcam_list_counts *counts)
 {
-    bcam_list *list = NULL;
+    job->counts = *counts;
+    job->summary.left_out =
+        counts->left_out_type + counts->left_out_hidden + counts->left_out_loop + counts->left_out_special;
+}
+
+/* Goes through the list to its end. A limit must not change labels, so that folders are counted beyond it; *partly: there are photos that were not
+ * looked at. */
+static bcam_status count_photos(bcam_job *job, bcam_list *list, bool *partly, bcam_error *err)
+{
     bcam_item item;
-    bool end = false, beyond = false;
-    double begun = bcam_clock_seconds();
-    bcam_status status = bcam_list_open(job->options->images, job->options->image_count, &list, err);
+    bool end = false;
+    bcam_status status = BCAM_OK;
+    *partly = false;
     while (status == BCAM_OK) {
         status = bcam_list_next(list, &item, &end, err);
         if (status != BCAM_OK || end)
             break;
-        beyond = job->options->limit && job->total >= job->options->limit;
-        job->total += !beyond;
+        *partly = job->options->limit && job->total >= job->options->limit;
+        job->total += !*partly;
         status = bcam_labels_add(&job->labels, item.folder, err);
-        if (status == BCAM_OK && !beyond)
+        if (status == BCAM_OK && !*partly)
             status = bcam_targets_check(&job->targets, item.shown, err);
     }
-    if (list)
-        job->counts = *bcam_list_get_counts(list);
+    if (status == BCAM_E_INPUT && bcam_list_get_counts(list)->broken && job->total) {
+        bcam_log_line(&job->log, BCAM_LOG_WARNING, "%s; the photos before that are explained", err->message);
+        *partly = true;
+        return BCAM_OK;
+    }
+    return status;
+}
+
+/* How many photos there are, which folders, whether a CSV fits: all that can be known before the first is read. */
+static bcam_status survey(bcam_job *job, bcam_error *err)
+{
+    bcam_list *list = NULL;
+    bool partly = false;
+    double begun = bcam_clock_seconds();
+    bcam_status status = bcam_list_open(job->options->images, job->options->image_count, &list, err);
+    if (status == BCAM_OK) {
+        bcam_list_skim(list);
+        status = count_photos(job, list, &partly, err);
+        bcam_job_count_left_out(job, bcam_list_get_counts(list));
+        if (bcam_list_has_stdin(list))
+            job->total = -1;
+    }
     bcam_list_close(&list);
-    if (status == BCAM_OK && !beyond)
+    if (status == BCAM_OK && !partly && job->total >= 0)
         status = bcam_targets_check_rows(&job->targets, err);
     if (status == BCAM_OK && !job->total)
         status = bcam_fail(err, BCAM_E_INPUT, "there are no photos in '%s'%s", job->options->images[0],
                            job->options->image_count > 1 ? " and the others" : "");
+    if (status == BCAM_OK && job->total < 0 && job->options->engine.precision == BCAM_PRECISION_AUTO)
+        status =
+            bcam_fail(err, BCAM_E_ARGUMENT,
+                      "precision auto reads the first photos twice, and standard input ('-') can be read only once; "
+                      "name a precision");
     job->times.list = bcam_clock_seconds() - begun;
     return status;
 }
@@ -172,8 +204,6 @@ static void start_summary(bcam_job *job)
         snprintf(job->summary.default_layer, sizeof job->summary.default_layer, "%s", layer.name);
     snprintf(job->summary.device, sizeof job->summary.device, "%s", job->info.device);
     job->summary.labelled_accuracy = (double)NAN;
-    job->summary.left_out = job->counts.left_out_type + job->counts.left_out_hidden + job->counts.left_out_loop +
-                            job->counts.left_out_special;
     for (int i = 0; i < job->info.layer_count; i++)
         if (bcam_engine_get_layer(job->engine, i, &layer, NULL) == BCAM_OK && *layer.note &&
             job->options->engine.layer_count)
@@ -187,7 +217,8 @@ static bcam_engine_options engine_options(const bcam_job *job)
     options.classes = bcam_targets_most(&job->targets);
     if (options.precision == BCAM_PRECISION_AUTO)
         options.precision = BCAM_PRECISION_FP32;
-    if (options.batch == 0 && job->total < BCAM_USUAL_BATCH) /* places without a photo would be computed too */
+    if (options.batch == 0 && job->total >= 0 &&
+        job->total < BCAM_USUAL_BATCH) /* places without a photo would be computed too */
         options.batch = (int)job->total;
     return options;
 }

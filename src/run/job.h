@@ -88,7 +88,7 @@ typedef struct bcam_job {
     bool named;
     bcam_targets targets;
     bcam_labels labels;
-    int64_t total; /* photos to come */
+    int64_t total; /* photos to come; -1: not known, for some come from standard input */
     bcam_list_counts counts;
     bcam_out *out;
     bcam_out_settings settings;
@@ -103,6 +103,8 @@ typedef struct bcam_job {
     double started; /* clock when the first photo was begun */
 } bcam_job;
 
+/** Takes over what a list has left out. */
+void bcam_job_count_left_out(bcam_job *job, const bcam_list_counts *counts);
 /** Opens everything; nothing is written before everything that can be refused was looked at. */
 bcam_status bcam_job_open(bcam_job *job, const bcam_run_options *options, bcam_error *err);
 void bcam_job_close(bcam_job *job);

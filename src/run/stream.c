@@ -13,7 +13,9 @@ enum { PREDICTIONS = 5 };
 
 /** A photo of the batch in hand. */
 typedef struct photo_slot {
-    char *path, *shown;
+    char *path, *shown; /* path: NULL where the photo came as bytes */
+    uint8_t *room;      /* for bytes; kept from batch to batch */
+    size_t room_bytes, bytes;
     int label;
     bcam_outcome outcome;
     char message[320];
@@ -49,6 +51,30 @@ typedef struct stream {
 
 /* ---- list ---- */
 
+/* A slot for the item, whose strings and bytes hold only until the next. Without room for the bytes it is a row that says so. */
+static bcam_status fill_slot(photo_slot *slot, const bcam_item *item, bcam_error *err)
+{
+    *slot = (photo_slot){.path = item->path ? bcam_strdup(item->path) : NULL,
+                         .shown = bcam_strdup(item->shown),
+                         .room = slot->room,
+                         .room_bytes = slot->room_bytes,
+                         .bytes = item->bytes,
+                         .at = -1};
+    if (!slot->shown || (item->path && !slot->path)) {
+        bcam_free(slot->path);
+        bcam_free(slot->shown);
+        return bcam_fail(err, BCAM_E_MEMORY, "out of memory while listing photos");
+    }
+    if (item->bytes > slot->room_bytes || !item->data) {
+        bcam_free(slot->room);
+        slot->room = item->data ? bcam_alloc(item->bytes, 1) : NULL;
+        slot->room_bytes = slot->room ? item->bytes : 0;
+    }
+    if (slot->room && item->data)
+        memcpy(slot->room, item->data, item->bytes);
+    return BCAM_OK;
+}
+
 static bcam_status fill_slots(stream *s, load *l, bcam_error *err)
 {
     bcam_item item;
@@ -61,13 +87,13 @@ static bcam_status fill_slots(stream *s, load *l, bcam_error *err)
         bcam_status status = bcam_list_next(s->list, &item, &s->end, err);
         if (status != BCAM_OK || s->end)
             return status;
-        photo_slot *slot = &l->slots[l->filled];
-        *slot = (photo_slot){.path = bcam_strdup(item.path), .shown = bcam_strdup(item.shown), .at = -1};
-        slot->label = bcam_labels_of(&job->labels, &job->names, &item, &job->log);
-        if (!slot->path || !slot->shown) {
-            l->filled++;
-            return bcam_fail(err, BCAM_E_MEMORY, "out of memory while listing photos");
-        }
+        if (job->total < 0) /* the survey did not see it */
+            status = bcam_targets_check(&job->targets, item.shown, err);
+        if (status == BCAM_OK)
+            status = fill_slot(&l->slots[l->filled], &item, err);
+        if (status != BCAM_OK)
+            return status;
+        l->slots[l->filled].label = bcam_labels_of(&job->labels, &job->names, &item, &job->log);
     }
     return BCAM_OK;
 }
@@ -90,7 +116,8 @@ static void decode(const stream *s, photo_slot *slot, bcam_photo *photo, uint8_t
                                 .exif = o->exif,
                                 .recipe = bcam_engine_recipe(s->job->engine)};
     bcam_error why = {0};
-    slot->outcome = bcam_photo_load(photo, slot->path, &limits);
+    slot->outcome = slot->path ? bcam_photo_load(photo, slot->path, &limits)
+                               : bcam_photo_decode(photo, slot->room, slot->bytes, &limits);
     slot->width = photo->width;
     slot->height = photo->height;
     slot->orientation = photo->width ? photo->orientation : 0; /* not known of a file that was not read */
@@ -312,6 +339,8 @@ static void close_stream(stream *s)
 {
     for (int i = 0; i < MOST_LOADS; i++) {
         empty_slots(&s->loads[i]);
+        for (int n = 0; s->loads[i].slots && n < s->job->info.batch; n++)
+            bcam_free(s->loads[i].slots[n].room);
         bcam_free(s->loads[i].slots);
         bcam_free(s->loads[i].classes);
     }
@@ -326,21 +355,32 @@ static void close_stream(stream *s)
  * self-check reads is the last batch's. */
 static bcam_status run_loads(stream *s, bool *go_on, bcam_error *err)
 {
-    bcam_status status = BCAM_OK;
-    while (status == BCAM_OK && *go_on) {
+    bcam_error why;
+    bcam_status status = BCAM_OK, listed = BCAM_OK;
+    while (status == BCAM_OK && listed == BCAM_OK && *go_on) {
         load *next = &s->loads[s->started % s->pairs];
-        status = fill_slots(s, next, err);
-        if (status != BCAM_OK)
-            finish_oldest(s, 0, NULL); /* what came before is still written */
-        if (status != BCAM_OK || !next->filled)
+        listed = fill_slots(s, next, &why);
+        if (next->filled) {
+            status = start_load(s, next, err);
+            s->started++;
+        } else if (listed == BCAM_OK) {
             break;
-        status = start_load(s, next, err);
-        s->started++;
-        if (status == BCAM_OK)
-            status = finish_oldest(s, s->job->summary.ok ? s->pairs - 1 : 0, err);
+        }
+        if (status == BCAM_OK) /* what came before an error of the list is still written */
+            status = finish_oldest(s, s->job->summary.ok && listed == BCAM_OK ? s->pairs - 1 : 0, err);
         *go_on = report(s);
     }
-    return status;
+    bool cut_by_stop = !*go_on && s->job->total < 0; /* the interrupt ended what wrote to our standard input, too */
+    return status == BCAM_OK && listed != BCAM_OK && !cut_by_stop ? bcam_fail(err, listed, "%s", why.message) : status;
+}
+
+static bcam_status fail_stopped(const bcam_job *job, bcam_error *err)
+{
+    char of[32] = "";
+    if (job->total >= 0)
+        snprintf(of, sizeof of, " of %lld", (long long)job->total);
+    return bcam_fail(err, BCAM_E_STOPPED, "stopped after %lld%s photos; what was written is valid",
+                     (long long)job->summary.images, of);
 }
 
 bcam_status bcam_job_stream(bcam_job *job, bcam_progress_fn progress, void *progress_data, bcam_error *err)
@@ -355,10 +395,13 @@ bcam_status bcam_job_stream(bcam_job *job, bcam_progress_fn progress, void *prog
         status = finish_oldest(&s, 0, err);
         go_on &= report(&s);
     }
-    if (status == BCAM_OK && !go_on && job->summary.images < job->total)
-        status = bcam_fail(err, BCAM_E_STOPPED, "stopped after %lld of %lld photos; what was written is valid",
-                           (long long)job->summary.images, (long long)job->total);
-    if (status == BCAM_OK && go_on && job->summary.images != job->total)
+    if (status == BCAM_OK && !go_on && (job->total < 0 ? !s.end : job->summary.images < job->total))
+        status = fail_stopped(job, err);
+    if (job->total < 0 && s.list)
+        bcam_job_count_left_out(job, bcam_list_get_counts(s.list));
+    if (status == BCAM_OK && !job->summary.images)
+        status = bcam_fail(err, BCAM_E_INPUT, "standard input holds no photos");
+    if (status == BCAM_OK && go_on && job->total >= 0 && job->summary.images != job->total)
         bcam_log_line(
             &job->log, BCAM_LOG_WARNING,
             "%lld photos were there when the run began, and %lld when their folders were read; these have rows",
@@ -375,7 +418,12 @@ bcam_status bcam_job_sample(bcam_job *job, int most, uint8_t *pixels, int32_t *c
     bcam_status status = open_stream(&s, err);
     load *l = &s.loads[0];
     for (*count = 0; status == BCAM_OK && *count < most && !s.end; empty_slots(l)) {
-        if ((status = fill_slots(&s, l, err)) != BCAM_OK)
+        status = fill_slots(&s, l, err);
+        if (status == BCAM_E_INPUT) { /* the run will come to the same place, and say so */
+            status = BCAM_OK;
+            s.end = true;
+        }
+        if (status != BCAM_OK)
             break;
         decode_load(&s, l);
         int now = l->count < most - *count ? l->count : most - *count;

@@ -4,6 +4,7 @@
 #
 # A case is CASE.t, a bash script run in a folder of its own, beside CASE.expected. It calls:
 #   try ARGS...        runs the command and shows it: its stdout, its stderr with "! " before each line, its status where it is not 0
+#                      stdin is $input, or empty
 #   note TEXT...       a line of its own
 #   $data              the demonstration's folder
 set -uo pipefail
@@ -30,6 +31,7 @@ normalise() {
         -e 's/[0-9.]+ s, [0-9.]+ photos\/s/T s, R photos\/s/; s/"seconds":[0-9.e+-]+/"seconds":T/; s/"images_per_second":[0-9.e+-]+/"images_per_second":R/' \
         -e 's/\b[0-9a-f]{64}\b/SHA256/' \
         -e 's/cpu \([^)]*\)/cpu (DEVICE)/' \
+        -e "s/(at or behind its member '[^']*'): .*/\1: WHY/" \
         -e '/^\{"message_type":"status","done":/d'
 }
 
@@ -40,7 +42,7 @@ note() {
 try() {
     local status
     printf '$ batchcam %s\n' "$*" | normalise
-    "$batchcam" "$@" >"$scratch/stdout" 2>"$scratch/stderr" </dev/null
+    "$batchcam" "$@" >"$scratch/stdout" 2>"$scratch/stderr" <"${input:-/dev/null}"
     status=$?
     normalise <"$scratch/stdout"
     normalise <"$scratch/stderr" | sed 's/^/! /'

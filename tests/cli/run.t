@@ -28,6 +28,21 @@ echo 'left out' >photos/notes.txt
 printf 'photos/good.jpg\nphotos/nothere.jpg\n' >list.csv
 run photos list.csv -o broken
 
+note 'an archive with labels: as a file, as one on standard input, and cut off'
+mkdir shard
+for i in 0 1 2; do
+    cp "$data/photos/boat/boat-0$i.jpg" shard/
+    echo boat >shard/boat-0$i.cls
+done
+tar -cf shard.tar shard/boat-0{0,1,2}.{jpg,cls}
+run shard.tar -o shard.out --target label
+input=shard.tar run - -o stdin.out --target label --json
+cmp shard.out/maps/*.npy stdin.out/maps/*.npy && echo 'the same maps'
+head -c 8000 shard.tar >cut.tar
+run cut.tar -o cut.out
+ls cut.out | sort
+echo
+
 note 'a signal stops it after the batch in hand'
 mkfifo lines
 "$batchcam" run "$data/model.onnx" "$data"/photos{,,,,,,,,,,,,,,,} -o stopped --device reference --batch 1 --threads 1 --json --quiet >lines 2>errors &

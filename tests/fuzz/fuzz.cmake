@@ -1,11 +1,12 @@
 # Fuzz targets: fuzz_<target>.c is one function over bytes. With BCAM_FUZZ (clang) libFuzzer makes up the bytes; else replay.c reads files.
-set(fuzz_targets onnx plan graph jpeg png list preprocess resize)
+set(fuzz_targets onnx plan graph jpeg png list tar preprocess resize)
 set(fuzz_room_onnx net)
 set(fuzz_room_plan net)
 set(fuzz_room_graph net)
 set(fuzz_room_jpeg in)
 set(fuzz_room_png in)
 set(fuzz_room_list in)
+set(fuzz_room_tar in)
 set(fuzz_room_preprocess in)
 set(fuzz_room_resize in)
 

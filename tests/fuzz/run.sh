@@ -16,6 +16,7 @@ case $target in
     jpeg) longest=8192 runs=20000 seeds=$(find "$tests/golden_in/photos" -name '*.jpg' -size -8000c) ;;
     png) longest=8192 runs=20000 seeds=$(find "$tests/golden_in/photos" -type f ! -name '*.jpg' -size -8000c) ;;
     list | preprocess) longest=4096 runs=5000 seeds=$(find "$here/seeds/$target" -type f) ;;
+    tar) longest=8192 runs=5000 seeds=$(find "$here/seeds/$target" -type f) ;;
     resize) longest=512 runs=4000 seeds=$(find "$here/seeds/$target" -type f) ;;
     *) echo "run.sh: there is no target '$target'" >&2; exit 2 ;;
 esac
