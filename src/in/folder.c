@@ -134,14 +134,9 @@ static bool is_wanted(const char *name, entry kind, bcam_list_counts *counts)
     return false;
 }
 
-<<<<<<< HEAD
-/** Reads one folder, for its files (counting what is left out) or for its folders. One below the root that was removed since its name was read
+/** Reads one folder, for its files (counting what is left out), its folders, or both. One below the root that was removed since its name was read
  *  has none. */
-static bcam_status scan(bcam_folder *folder, const char *dir, bool files, names *out, bcam_error *err)
-=======
-/** Reads one folder, for its files (counting what is left out), its folders, or both. */
 static bcam_status scan(bcam_folder *folder, const char *dir, names *files, names *folders, bcam_error *err)
->>>>>>> six-tar
 {
     char *path = *dir ? bcam_path_join(folder->root, dir) : bcam_strdup(folder->root), text[128];
     DIR *stream = path ? opendir(path) : NULL;

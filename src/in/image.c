@@ -171,7 +171,7 @@ static bcam_outcome read_whole(bcam_photo *photo, int fd, size_t bytes)
     return BCAM_OUTCOME_OK;
 }
 
-bcam_outcome bcam_photo_load(bcam_photo *photo, const char *path, const bcam_photo_limits *limits)
+bcam_outcome bcam_photo_read(bcam_photo *photo, const char *path, const bcam_photo_limits *limits)
 {
     int fd = -1;
     size_t bytes = 0;
@@ -185,6 +185,12 @@ bcam_outcome bcam_photo_load(bcam_photo *photo, const char *path, const bcam_pho
     if (fd >= 0) {
         close(fd);
     }
+    return outcome;
+}
+
+bcam_outcome bcam_photo_load(bcam_photo *photo, const char *path, const bcam_photo_limits *limits)
+{
+    bcam_outcome outcome = bcam_photo_read(photo, path, limits);
     return outcome == BCAM_OUTCOME_OK ? bcam_photo_decode(photo, photo->file, photo->file_bytes, limits) : outcome;
 }
 

@@ -115,7 +115,9 @@ typedef struct bcam_photo_limits {
 
 /** Reads and decodes one photo. Never fails otherwise than by its outcome; memory shortage is `unreadable` with that message. */
 bcam_outcome bcam_photo_load(bcam_photo *photo, const char *path, const bcam_photo_limits *limits);
-/** The same from memory; `data` NULL with bytes says that there was no room for them. */
+/** Its first half: the file into photo->file. */
+bcam_outcome bcam_photo_read(bcam_photo *photo, const char *path, const bcam_photo_limits *limits);
+/** The same from memory, which may be photo->file; `data` NULL with bytes says that there was no room for them. */
 bcam_outcome bcam_photo_decode(bcam_photo *photo, const uint8_t *data, size_t bytes, const bcam_photo_limits *limits);
 void bcam_photo_fini(bcam_photo *photo);
 

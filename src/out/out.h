@@ -20,6 +20,8 @@ typedef struct bcam_out_map {
     bcam_dtype dtype;
     const void *data;       /* (height, width) */
     const uint8_t *colours; /* (in_height, in_width, 3) the map in colours; NULL where no picture is wanted */
+    const uint8_t *jpeg;    /* the overlay, encoded; NULL: it is encoded when it is written */
+    size_t jpeg_bytes;
 } bcam_out_map;
 
 /** One photo and everything known of it. Everything is borrowed for the call. */
@@ -78,6 +80,9 @@ const char *bcam_sqlite_version(void); /* "SQLite 3.40.1" */
 
 /** Half photo, half colour, rounded up; all (height, width, 3). */
 void bcam_overlay_blend(const uint8_t *pixels, const uint8_t *colours, int height, int width, uint8_t *out);
+/** The blend as a JPEG into allocated memory (bcam_free). By any thread. */
+bcam_status bcam_overlay_encode(const uint8_t *pixels, const uint8_t *colours, int height, int width, uint8_t **out,
+                                size_t *bytes, bcam_error *err);
 /** JPEG of RGB bytes into allocated memory (bcam_free). */
 bcam_status bcam_jpeg_encode(const uint8_t *rgb, int height, int width, int quality, uint8_t **out, size_t *bytes,
                              bcam_error *err);

@@ -14,20 +14,30 @@ void bcam_overlay_blend(const uint8_t *pixels, const uint8_t *colours, int heigh
         out[i] = (uint8_t)((pixels[i] + colours[i] + 1) / 2);
 }
 
+bcam_status bcam_overlay_encode(const uint8_t *pixels, const uint8_t *colours, int height, int width, uint8_t **out,
+                                size_t *bytes, bcam_error *err)
+{
+    size_t size = (size_t)height * (size_t)width * 3;
+    uint8_t *blend = bcam_alloc(size, 1);
+    if (!blend)
+        return bcam_fail_memory(err, size, "an overlay");
+    bcam_overlay_blend(pixels, colours, height, width, blend);
+    bcam_status status = bcam_jpeg_encode(blend, height, width, QUALITY, out, bytes, err);
+    bcam_free(blend);
+    return status;
+}
+
 /* ---- the writer ---- */
 
 typedef struct overlay {
     bcam_out_shared *shared;
     char *folder;
-    uint8_t *blend; /* (in_height, in_width, 3) */
-    size_t blend_bytes;
 } overlay;
 
 static void overlay_close(void *state)
 {
     overlay *self = state;
     bcam_free(self->folder);
-    bcam_free(self->blend);
     bcam_free(self);
 }
 
@@ -58,17 +68,19 @@ static char *make_path(overlay *self, const bcam_out_item *item, const bcam_out_
 
 static bcam_status write_one(overlay *self, const bcam_out_item *item, const bcam_out_map *map, bcam_error *err)
 {
-    uint8_t *jpeg = NULL;
-    size_t bytes;
-    bcam_overlay_blend(item->pixels, map->colours, item->in_height, item->in_width, self->blend);
-    bcam_status status = bcam_jpeg_encode(self->blend, item->in_height, item->in_width, QUALITY, &jpeg, &bytes, err);
+    uint8_t *own = NULL;
+    const uint8_t *jpeg = map->jpeg;
+    size_t bytes = map->jpeg_bytes;
+    bcam_status status = BCAM_OK;
+    if (!jpeg)
+        status = bcam_overlay_encode(item->pixels, map->colours, item->in_height, item->in_width, &own, &bytes, err);
     if (status != BCAM_OK)
         return status;
     char *path = make_path(self, item, map);
-    status =
-        path ? bcam_disk_replace(path, jpeg, bytes, false, err) : bcam_fail_memory(err, BCAM_OUT_FILE, "a file name");
+    status = path ? bcam_disk_replace(path, jpeg ? jpeg : own, bytes, false, err)
+                  : bcam_fail_memory(err, BCAM_OUT_FILE, "a file name");
     bcam_free(path);
-    bcam_free(jpeg);
+    bcam_free(own);
     return status;
 }
 
@@ -77,14 +89,6 @@ static bcam_status overlay_write(void *state, const bcam_out_item *item, bcam_er
     overlay *self = state;
     if (!item->pixels)
         return BCAM_OK;
-    size_t wanted = (size_t)item->in_height * (size_t)item->in_width * 3;
-    if (wanted > self->blend_bytes) {
-        uint8_t *grown = bcam_realloc(self->blend, wanted, 1);
-        if (!grown)
-            return bcam_fail_memory(err, wanted, "an overlay");
-        self->blend = grown;
-        self->blend_bytes = wanted;
-    }
     bcam_status status = BCAM_OK;
     for (int i = 0; status == BCAM_OK && i < item->map_count; i++)
         if (item->maps[i].colours && item->maps[i].outcome != BCAM_MAP_NONE)

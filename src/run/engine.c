@@ -252,6 +252,17 @@ const char *bcam_engine_precision(const bcam_engine *engine)
     return bcam_precision_name(asked == BCAM_PRECISION_DEFAULT ? engine->api->precision : asked);
 }
 
+double bcam_engine_seconds(const bcam_engine *engine, double *each)
+{
+    double sum = 0;
+    for (int i = 0; i < BCAM_SEGMENT_COUNT; i++) {
+        sum += engine->seconds[i];
+        if (each)
+            each[i] = engine->seconds[i];
+    }
+    return sum;
+}
+
 size_t bcam_engine_bytes(const bcam_engine *engine)
 {
     return engine->api->bytes(engine->program);

@@ -61,6 +61,8 @@ struct bcam_engine {
     bcam_selection selection;
     int chunk, chunks; /* K of one run, and how many runs make K */
 
+    double seconds[BCAM_SEGMENT_COUNT]; /* see bcam_engine_seconds */
+
     float *staging;                        /* (N,C,H,W): an input given as numbers */
     bcam_engine_pair pair[BCAM_MAX_PAIRS]; /* info.pairs of them */
     int shown, last; /* the pair that results are read from, and the last that was started; -1: none */

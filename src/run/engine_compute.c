@@ -167,13 +167,28 @@ static void set_first(bcam_engine *e, int pair, int first)
     *(int32_t *)e->api->host(e->program, e->selection.first, pair) = first;
 }
 
+/* A device that computes here and now does so segment by segment, under the clock; any other gets all of them at once. */
+static bcam_status run_segments(bcam_engine *e, unsigned segments, int pair, bcam_error *err)
+{
+    if (e->info.pairs > 1)
+        return e->api->run(e->program, segments, pair, err);
+    bcam_status status = BCAM_OK;
+    for (int i = 0; status == BCAM_OK && i < BCAM_SEGMENT_COUNT; i++) {
+        double begin = bcam_clock_seconds();
+        if (segments & BCAM_SEGMENT_BIT(i))
+            status = e->api->run(e->program, BCAM_SEGMENT_BIT(i), pair, err);
+        e->seconds[i] += bcam_clock_seconds() - begin;
+    }
+    return status;
+}
+
 /* Each run's classes overwrite those of the one before, so only the last is left to be waited for. */
 static bcam_status start_chunks(bcam_engine *e, unsigned forward, int pair, bcam_error *err)
 {
     bcam_status status = BCAM_OK;
     for (int run = 0; status == BCAM_OK && run < e->chunks; run++) {
         set_first(e, pair, run * e->chunk);
-        status = e->api->run(e->program, run == 0 ? forward | BACKWARD : BACKWARD, pair, err);
+        status = run_segments(e, run == 0 ? forward | BACKWARD : BACKWARD, pair, err);
         if (status != BCAM_OK || run == e->chunks - 1)
             break;
         if ((status = e->api->wait(e->program, pair, err)) == BCAM_OK)

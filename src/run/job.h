@@ -59,6 +59,25 @@ void bcam_labels_fini(bcam_labels *labels);
 
 /* ---- job.c ---- */
 
+/** What a photo goes through while a run goes on. */
+typedef enum bcam_stage {
+    BCAM_STAGE_LIST,
+    BCAM_STAGE_READ,
+    BCAM_STAGE_DECODE,
+    BCAM_STAGE_RESIZE,
+    BCAM_STAGE_COPY_IN,
+    BCAM_STAGE_FORWARD,
+    BCAM_STAGE_BACKWARD,
+    BCAM_STAGE_CAM,
+    BCAM_STAGE_COPY_OUT,
+    BCAM_STAGE_ENCODE,
+    BCAM_STAGE_WRITE,
+    BCAM_STAGE_COUNT
+} bcam_stage;
+
+const char *bcam_stage_name(bcam_stage stage); /* "copy_in" */
+
+/** Seconds by the clock on the wall, one after the other. */
 typedef struct bcam_stage_times {
     double load, list, trial, decode, compute, write;
 } bcam_stage_times;
@@ -100,7 +119,8 @@ typedef struct bcam_job {
         self_check; /* largest error of a map made again from weights and activations, as a share of its largest value; -1: none made */
     bcam_trials trials;
     bcam_stage_times times;
-    double started; /* clock when the first photo was begun */
+    double stages[BCAM_STAGE_COUNT]; /* seconds of one core, added up over the threads */
+    double started;                  /* clock when the first photo was begun */
 } bcam_job;
 
 /** Takes over what a list has left out. */

@@ -166,6 +166,25 @@ static void write_counts(const bcam_job *job, bcam_runjson *json)
         bcam_runjson_number(json, "labelled_accuracy", s->labelled_accuracy);
 }
 
+const char *bcam_stage_name(bcam_stage stage)
+{
+    static const char *const names[BCAM_STAGE_COUNT] = {
+        [BCAM_STAGE_LIST] = "list",         [BCAM_STAGE_READ] = "read",       [BCAM_STAGE_DECODE] = "decode",
+        [BCAM_STAGE_RESIZE] = "resize",     [BCAM_STAGE_COPY_IN] = "copy_in", [BCAM_STAGE_FORWARD] = "forward",
+        [BCAM_STAGE_BACKWARD] = "backward", [BCAM_STAGE_CAM] = "cam",         [BCAM_STAGE_COPY_OUT] = "copy_out",
+        [BCAM_STAGE_ENCODE] = "encode",     [BCAM_STAGE_WRITE] = "write"};
+    return names[stage];
+}
+
+static void write_stages(const bcam_job *job, bcam_runjson *json)
+{
+    char path[64];
+    for (int i = 0; i < BCAM_STAGE_COUNT; i++) {
+        snprintf(path, sizeof path, "stages.%s.core_seconds", bcam_stage_name((bcam_stage)i));
+        bcam_runjson_number(json, path, job->stages[i]);
+    }
+}
+
 static void write_algorithm(void *data, size_t index, const char *step, const char *verb, const char *algorithm)
 {
     char path[64], text[512];
@@ -195,6 +214,7 @@ char *bcam_job_json(const bcam_job *job, const char *status, const char *why)
     if (job->self_check >= 0)
         bcam_runjson_number(json, "self_checks.map_from_weights", job->self_check);
     write_counts(job, json);
+    write_stages(job, json);
     bcam_engine_algorithms(job->engine, write_algorithm, json);
     char *text = bcam_runjson_text(json);
     bcam_runjson_close(&json);

@@ -23,8 +23,11 @@ const bcam_recipe *bcam_engine_recipe(const bcam_engine *engine);
 const char *bcam_engine_method(const bcam_engine *engine, int method);
 const char *bcam_engine_precision(const bcam_engine *engine); /* as computed: "fp32", "tf32", … */
 const char *bcam_precision_name(bcam_precision precision);    /* "fp32"; of the ones that an engine computes in */
-size_t bcam_engine_bytes(const bcam_engine *engine);          /* memory held by the device */
-enum { BCAM_USUAL_BATCH = 16 };                               /* where none is asked for */
+/** Seconds by the wall clock that the device's segments have taken since the engine was made: their sum, and each of them where `each` is not NULL
+ *  (BCAM_SEGMENT_COUNT). 0 for devices that compute beside the caller. */
+double bcam_engine_seconds(const bcam_engine *engine, double *each);
+size_t bcam_engine_bytes(const bcam_engine *engine); /* memory held by the device */
+enum { BCAM_USUAL_BATCH = 16 };                      /* where none is asked for */
 
 /** Calls back with the algorithm of every step, in order. */
 typedef void (*bcam_algorithm_fn)(void *data, size_t index, const char *step, const char *verb, const char *algorithm);

@@ -1,159 +1,41 @@
-/* stream.c - photos in, rows out, a batch at a time: the threads decode a batch together, the device computes it, and one writes it in order.
+/* stream.c - photos in, rows out, a batch at a time. The threads decode a batch together while one of them first writes the last one, in order;
+ * then the device computes it.
  *
- * A device with two pairs of buffers computes one batch while the next is decoded and the last one written. The CPU has one: decoding beside an
- * OpenMP team that computes is slower than in turn with it. */
+ * A device with two pairs of buffers computes meanwhile. The CPU has one: decoding beside an OpenMP team that computes is slower than in turn with
+ * it. The files of the next batch are asked for before this one is computed, so that the disk works too. */
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "run/job.h"
+#include "run/load.h"
 
 enum { PREDICTIONS = 5 };
 
-/** A photo of the batch in hand. */
-typedef struct photo_slot {
-    char *path, *shown; /* path: NULL where the photo came as bytes */
-    uint8_t *room;      /* for bytes; kept from batch to batch */
-    size_t room_bytes, bytes;
-    int label;
-    bcam_outcome outcome;
-    char message[320];
-    int width, height, orientation;
-    bcam_box crop;
-    int at; /* its place in the engine's batch, -1: none */
-} photo_slot;
+enum { MOST_PAIRS = 2, MOST_LOADS = MOST_PAIRS + 2 };
 
-/** A batch on its way from the list to its rows, in one of the device's pairs. */
-typedef struct load {
-    photo_slot *slots; /* N */
-    int filled, count; /* photos; those of them that are computed */
-    int32_t *classes;  /* (N,K) */
-    int pair;
-} load;
-
-enum { MOST_LOADS = 2 };
+/** A map's picture, encoded. */
+typedef struct picture {
+    uint8_t *jpeg; /* NULL: none */
+    size_t bytes;
+} picture;
 
 typedef struct stream {
     bcam_job *job;
-    bcam_list *list;
-    load loads[MOST_LOADS];
-    int pairs;                /* loads that can be under way */
+    bcam_source source;
+    bcam_load
+        loads[MOST_LOADS]; /* one of them being filled, one decoded, `pairs` computed; the oldest of these is written */
+    int load_count, pairs; /* loads; those that can be under way on the device */
     int64_t started, written; /* loads */
-    bcam_photo *photos;       /* one a thread */
+    bcam_worker *workers;     /* one a thread */
     int threads;
-    bcam_out_map *maps; /* of one photo: layers x methods x K */
-    int64_t given;      /* photos taken from the list */
-    bool end;
+    bcam_out_map *maps;                /* of one photo: layers x methods x K */
+    int map_count;                     /* so many */
+    double before[BCAM_SEGMENT_COUNT]; /* seconds of the device's segments, before the run */
+    picture *pictures;                 /* of a load: N x map_count; NULL where none are wanted */
     bcam_progress_fn progress;
     void *progress_data;
 } stream;
-
-/* ---- list ---- */
-
-/* A slot for the item, whose strings and bytes hold only until the next. Without room for the bytes it is a row that says so. */
-static bcam_status fill_slot(photo_slot *slot, const bcam_item *item, bcam_error *err)
-{
-    *slot = (photo_slot){.path = item->path ? bcam_strdup(item->path) : NULL,
-                         .shown = bcam_strdup(item->shown),
-                         .room = slot->room,
-                         .room_bytes = slot->room_bytes,
-                         .bytes = item->bytes,
-                         .at = -1};
-    if (!slot->shown || (item->path && !slot->path)) {
-        bcam_free(slot->path);
-        bcam_free(slot->shown);
-        return bcam_fail(err, BCAM_E_MEMORY, "out of memory while listing photos");
-    }
-    if (item->bytes > slot->room_bytes || !item->data) {
-        bcam_free(slot->room);
-        slot->room = item->data ? bcam_alloc(item->bytes, 1) : NULL;
-        slot->room_bytes = slot->room ? item->bytes : 0;
-    }
-    if (slot->room && item->data)
-        memcpy(slot->room, item->data, item->bytes);
-    return BCAM_OK;
-}
-
-static bcam_status fill_slots(stream *s, load *l, bcam_error *err)
-{
-    bcam_item item;
-    bcam_job *job = s->job;
-    for (l->filled = 0; l->filled < job->info.batch && !s->end; l->filled++, s->given++) {
-        if (job->options->limit && s->given >= job->options->limit) {
-            s->end = true;
-            break;
-        }
-        bcam_status status = bcam_list_next(s->list, &item, &s->end, err);
-        if (status != BCAM_OK || s->end)
-            return status;
-        if (job->total < 0) /* the survey did not see it */
-            status = bcam_targets_check(&job->targets, item.shown, err);
-        if (status == BCAM_OK)
-            status = fill_slot(&l->slots[l->filled], &item, err);
-        if (status != BCAM_OK)
-            return status;
-        l->slots[l->filled].label = bcam_labels_of(&job->labels, &job->names, &item, &job->log);
-    }
-    return BCAM_OK;
-}
-
-static void empty_slots(load *l)
-{
-    for (int i = 0; i < l->filled; i++) {
-        bcam_free(l->slots[i].path);
-        bcam_free(l->slots[i].shown);
-    }
-    l->filled = 0;
-}
-
-/* ---- decode ---- */
-
-static void decode(const stream *s, photo_slot *slot, bcam_photo *photo, uint8_t *pixels)
-{
-    const bcam_run_options *o = s->job->options;
-    bcam_photo_limits limits = {.max_pixels = o->max_pixels ? o->max_pixels : 89478485,
-                                .exif = o->exif,
-                                .recipe = bcam_engine_recipe(s->job->engine)};
-    bcam_error why = {0};
-    slot->outcome = slot->path ? bcam_photo_load(photo, slot->path, &limits)
-                               : bcam_photo_decode(photo, slot->room, slot->bytes, &limits);
-    slot->width = photo->width;
-    slot->height = photo->height;
-    slot->orientation = photo->width ? photo->orientation : 0; /* not known of a file that was not read */
-    snprintf(slot->message, sizeof slot->message, "%s", slot->outcome == BCAM_OUTCOME_OK ? "" : photo->message);
-    if (slot->outcome != BCAM_OUTCOME_OK)
-        return;
-    if (bcam_prep_photo(bcam_engine_recipe(s->job->engine), photo, pixels, &slot->crop, &why) != BCAM_OK) {
-        slot->outcome = why.code == BCAM_E_MEMORY ? BCAM_OUTCOME_UNREADABLE : BCAM_OUTCOME_UNSUPPORTED;
-        snprintf(slot->message, sizeof slot->message, "%.319s", why.message);
-    }
-}
-
-/* Every photo is decoded into its own place; good ones then move up, so that the batch has no holes. */
-static void decode_load(stream *s, load *l)
-{
-    uint8_t *pixels = bcam_engine_pixels(s->job->engine, l->pair);
-    size_t item = (size_t)s->job->info.height * (size_t)s->job->info.width * 3;
-    int k = s->job->info.classes;
-#pragma omp parallel for schedule(dynamic) num_threads(s->threads)
-    for (int i = 0; i < l->filled; i++)
-        decode(s, &l->slots[i], &s->photos[omp_get_thread_num()], pixels + (size_t)i * item);
-    l->count = 0;
-    for (int i = 0; i < l->filled; i++) {
-        photo_slot *slot = &l->slots[i];
-        if (slot->outcome != BCAM_OUTCOME_OK)
-            continue;
-        if (!bcam_targets_fill(&s->job->targets, slot->shown, slot->label, l->classes + l->count * k)) {
-            slot->outcome = BCAM_OUTCOME_NO_LABEL;
-            snprintf(slot->message, sizeof slot->message, "its label was to be explained, and it has none");
-            continue;
-        }
-        if (l->count != i)
-            memmove(pixels + (size_t)l->count * item, pixels + (size_t)i * item, item);
-        slot->at = l->count++;
-    }
-}
 
 /* ---- write ---- */
 
@@ -181,40 +63,59 @@ static int best_predictions(const bcam_job *job, const float *logits, bcam_out_p
     return count;
 }
 
+static size_t picture_bytes(const bcam_job *job)
+{
+    return (size_t)job->info.height * (size_t)job->info.width * 3;
+}
+
+/* Map i of the s->map_count that a photo may have, -1 as class: none. */
+static bcam_map map_of(const bcam_job *job, int at, int i, int *layer, int *method)
+{
+    bcam_map map = {.outcome = BCAM_MAP_NONE};
+    int k = i % job->info.classes;
+    *method = i / job->info.classes % job->info.method_count;
+    *layer = i / job->info.classes / job->info.method_count;
+    return bcam_engine_map(job->engine, *layer, *method, at, k, &map, NULL) == BCAM_OK
+               ? map
+               : (bcam_map){.outcome = BCAM_MAP_NONE};
+}
+
 static int collect_maps(stream *s, int at)
 {
     bcam_job *job = s->job;
     int count = 0;
-    for (int l = 0; l < job->info.layer_count; l++)
-        for (int m = 0; m < job->info.method_count; m++)
-            for (int k = 0; k < job->info.classes; k++) {
-                bcam_map map;
-                bcam_layer_info layer;
-                if (bcam_engine_map(job->engine, l, m, at, k, &map, NULL) != BCAM_OK || map.outcome == BCAM_MAP_NONE)
-                    continue;
-                bcam_engine_get_layer(job->engine, l, &layer, NULL);
-                s->maps[count++] = (bcam_out_map){layer.name,
-                                                  bcam_engine_method(job->engine, m),
-                                                  map.class_id,
-                                                  map.outcome,
-                                                  map.logit,
-                                                  map.probability,
-                                                  map.raw_min,
-                                                  map.raw_max,
-                                                  map.height,
-                                                  map.width,
-                                                  map.dtype,
-                                                  map.data,
-                                                  bcam_engine_picture(job->engine, l, m, at, k)};
-                job->summary.maps++;
-                job->summary.maps_all_zero += map.outcome == BCAM_MAP_ALL_ZERO;
-                job->summary.maps_constant += map.outcome == BCAM_MAP_CONSTANT;
-                job->summary.maps_not_finite += map.outcome == BCAM_MAP_NOT_FINITE;
-            }
+    for (int i = 0; i < s->map_count; i++) {
+        int l, m;
+        bcam_layer_info layer;
+        bcam_map map = map_of(job, at, i, &l, &m);
+        const picture *encoded = s->pictures ? &s->pictures[at * s->map_count + i] : NULL;
+        if (map.outcome == BCAM_MAP_NONE)
+            continue;
+        bcam_engine_get_layer(job->engine, l, &layer, NULL);
+        s->maps[count++] = (bcam_out_map){.layer = layer.name,
+                                          .method = bcam_engine_method(job->engine, m),
+                                          .class_id = map.class_id,
+                                          .outcome = map.outcome,
+                                          .logit = map.logit,
+                                          .probability = map.probability,
+                                          .raw_min = map.raw_min,
+                                          .raw_max = map.raw_max,
+                                          .height = map.height,
+                                          .width = map.width,
+                                          .dtype = map.dtype,
+                                          .data = map.data,
+                                          .colours = bcam_engine_picture(job->engine, l, m, at, i % job->info.classes),
+                                          .jpeg = encoded ? encoded->jpeg : NULL,
+                                          .jpeg_bytes = encoded ? encoded->bytes : 0};
+        job->summary.maps++;
+        job->summary.maps_all_zero += map.outcome == BCAM_MAP_ALL_ZERO;
+        job->summary.maps_constant += map.outcome == BCAM_MAP_CONSTANT;
+        job->summary.maps_not_finite += map.outcome == BCAM_MAP_NOT_FINITE;
+    }
     return count;
 }
 
-static void count_outcome(bcam_job *job, const photo_slot *slot)
+static void count_outcome(bcam_job *job, const bcam_photo_slot *slot)
 {
     int64_t *counters[BCAM_OUTCOME_COUNT] = {
         [BCAM_OUTCOME_OK] = &job->summary.ok,
@@ -229,7 +130,7 @@ static void count_outcome(bcam_job *job, const photo_slot *slot)
     job->rotated += slot->orientation > 1;
 }
 
-static bcam_status write_slot(stream *s, const load *l, const photo_slot *slot, bcam_error *err)
+static bcam_status write_slot(stream *s, const bcam_load *l, const bcam_photo_slot *slot, bcam_error *err)
 {
     bcam_job *job = s->job;
     bcam_out_prediction predictions[PREDICTIONS];
@@ -253,8 +154,7 @@ static bcam_status write_slot(stream *s, const load *l, const photo_slot *slot, 
         item.prediction_count = best_predictions(job, logits, predictions);
         item.maps = s->maps;
         item.map_count = collect_maps(s, slot->at);
-        item.pixels = bcam_engine_pixels(job->engine, l->pair) +
-                      (size_t)slot->at * (size_t)job->info.height * (size_t)job->info.width * 3;
+        item.pixels = l->pixels + (size_t)slot->at * picture_bytes(job);
         if (slot->label >= 0 && item.prediction_count) {
             job->labelled++;
             job->correct += predictions[0].class_id == slot->label;
@@ -266,43 +166,107 @@ static bcam_status write_slot(stream *s, const load *l, const photo_slot *slot, 
     return status;
 }
 
-/* ---- the stream ---- */
-
-static bcam_status start_load(stream *s, load *l, bcam_error *err)
+static bcam_status write_load(stream *s, const bcam_load *l, bcam_error *err)
 {
-    bcam_job *job = s->job;
-    double t0 = bcam_clock_seconds();
-    decode_load(s, l);
-    double t1 = bcam_clock_seconds();
-    bcam_batch batch = {.count = l->count, .pixels = bcam_engine_pixels(job->engine, l->pair), .classes = l->classes};
-    bcam_status status = l->count ? bcam_engine_start(job->engine, &batch, l->pair, err) : BCAM_OK;
-    job->times.decode += t1 - t0;
-    job->times.compute += bcam_clock_seconds() - t1;
-    return status;
-}
-
-static bcam_status finish_load(stream *s, load *l, bcam_error *err)
-{
-    bcam_job *job = s->job;
-    double t0 = bcam_clock_seconds();
-    bcam_status status = l->count ? bcam_engine_finish(job->engine, l->pair, err) : BCAM_OK;
-    if (status == BCAM_OK && l->count && !job->summary.ok)
-        status = bcam_job_self_check(job, err);
-    double t1 = bcam_clock_seconds();
+    double begin = bcam_clock_seconds();
+    bcam_status status = BCAM_OK;
     for (int i = 0; status == BCAM_OK && i < l->filled; i++)
         status = write_slot(s, l, &l->slots[i], err);
-    job->times.compute += t1 - t0;
-    job->times.write += bcam_clock_seconds() - t1;
-    empty_slots(l);
+    s->job->stages[BCAM_STAGE_WRITE] += bcam_clock_seconds() - begin;
     return status;
 }
 
-/* Finishes the oldest loads until no more than `most` are under way. */
-static bcam_status finish_oldest(stream *s, int most, bcam_error *err)
+/* One map's picture, by any thread. Where memory is out, the writer comes to the same end and says so. */
+static void encode(const stream *s, const bcam_load *l, int at, int i, bcam_worker *w)
+{
+    const bcam_job *job = s->job;
+    int layer, method;
+    double begin = bcam_clock_seconds();
+    picture *to = &s->pictures[at * s->map_count + i];
+    bcam_map map = map_of(job, at, i, &layer, &method);
+    const uint8_t *colours = bcam_engine_picture(job->engine, layer, method, at, i % job->info.classes);
+    if (map.outcome != BCAM_MAP_NONE && colours)
+        bcam_overlay_encode(l->pixels + (size_t)at * picture_bytes(job), colours, job->info.height, job->info.width,
+                            &to->jpeg, &to->bytes, NULL);
+    w->seconds[BCAM_STAGE_ENCODE] += bcam_clock_seconds() - begin;
+}
+
+static void drop_pictures(stream *s)
+{
+    for (int i = 0; s->pictures && i < s->job->info.batch * s->map_count; i++) {
+        bcam_free(s->pictures[i].jpeg);
+        s->pictures[i] = (picture){0};
+    }
+}
+
+/* ---- the stream ---- */
+
+/* The threads decode `next` together, while this one first writes what became of `done`; either may be NULL. */
+static bcam_status decode_and_write(stream *s, bcam_load *next, bcam_load *done, bcam_error *err)
 {
     bcam_status status = BCAM_OK;
-    while (status == BCAM_OK && s->started - s->written > most)
-        status = finish_load(s, &s->loads[s->written++ % s->pairs], err);
+    int pictures = done && s->pictures ? done->count * s->map_count : 0, photos = next ? next->filled : 0;
+#pragma omp parallel num_threads(s->threads) if (photos + pictures > 0)
+    {
+        bcam_worker *worker = &s->workers[omp_get_thread_num()];
+#pragma omp for schedule(dynamic)
+        for (int i = 0; i < pictures; i++)
+            encode(s, done, i / s->map_count, i % s->map_count, worker);
+#pragma omp master
+        if (done)
+            status = write_load(s, done, err);
+#pragma omp for schedule(dynamic)
+        for (int i = 0; i < photos; i++)
+            bcam_load_decode(next, i, s->job, worker);
+    }
+    drop_pictures(s);
+    if (done)
+        bcam_load_empty(done);
+    if (next)
+        bcam_load_gather(next, s->job);
+    return status;
+}
+
+static bcam_status start_load(stream *s, bcam_load *l, bcam_error *err)
+{
+    bcam_job *job = s->job;
+    double begin = bcam_clock_seconds(), steps = bcam_engine_seconds(job->engine, NULL);
+    bcam_batch batch = {.count = l->count, .pixels = l->pixels, .classes = l->classes};
+    l->pair = (int)(s->started++ % s->pairs);
+    bcam_status status = l->count ? bcam_engine_start(job->engine, &batch, l->pair, err) : BCAM_OK;
+    double took = bcam_clock_seconds() - begin;
+    job->times.compute += took;
+    job->stages[BCAM_STAGE_COPY_IN] += took - (bcam_engine_seconds(job->engine, NULL) - steps);
+    return status;
+}
+
+/* Waits for the oldest load that is under way, if there are more than `most`; *done is that load, or NULL. The self-check reads the last batch. */
+static bcam_status finish_load(stream *s, int most, bcam_load **done, bcam_error *err)
+{
+    bcam_job *job = s->job;
+    *done = NULL;
+    if (s->started - s->written <= most)
+        return BCAM_OK;
+    double begin = bcam_clock_seconds();
+    bcam_load *l = *done = &s->loads[s->written++ % s->load_count];
+    bcam_status status = l->count ? bcam_engine_finish(job->engine, l->pair, err) : BCAM_OK;
+    double finished = bcam_clock_seconds();
+    if (status == BCAM_OK && l->count && !job->summary.ok)
+        status = bcam_job_self_check(job, err);
+    job->times.compute += bcam_clock_seconds() - begin;
+    job->stages[BCAM_STAGE_COPY_OUT] += finished - begin;
+    return status;
+}
+
+/* Makes room on the device, and decodes `next` (NULL: none) beside the writing of what it gave back. */
+static bcam_status turn(stream *s, bcam_load *next, int most, bcam_error *err)
+{
+    bcam_load *done;
+    bcam_status status = finish_load(s, most, &done, err);
+    double begin = bcam_clock_seconds();
+    if (status == BCAM_OK)
+        status = decode_and_write(s, next, done, err);
+    s->job->times.decode += bcam_clock_seconds() - begin;
     return status;
 }
 
@@ -317,38 +281,61 @@ static bool report(stream *s)
 static bcam_status open_stream(stream *s, bcam_error *err)
 {
     const bcam_job *job = s->job;
-    size_t n = (size_t)job->info.batch, k = (size_t)job->info.classes;
+    size_t n = (size_t)job->info.batch;
     s->threads = job->options->engine.threads ? job->options->engine.threads : omp_get_num_procs();
-    s->pairs = job->info.pairs < MOST_LOADS ? job->info.pairs : MOST_LOADS;
-    s->photos = bcam_alloc((size_t)s->threads, sizeof *s->photos);
-    s->maps = bcam_alloc((size_t)job->info.layer_count * (size_t)job->info.method_count * k, sizeof *s->maps);
-    bool fits = s->photos && s->maps;
-    for (int i = 0; i < s->pairs; i++) {
-        load *l = &s->loads[i];
-        l->pair = i;
-        l->slots = bcam_alloc(n, sizeof *l->slots);
-        l->classes = bcam_alloc(n * k, sizeof *l->classes);
-        fits &= l->slots && l->classes;
-    }
+    s->pairs = job->info.pairs < MOST_PAIRS ? job->info.pairs : MOST_PAIRS;
+    s->load_count = s->pairs + 2;
+    s->map_count = job->info.layer_count * job->info.method_count * job->info.classes;
+    bcam_engine_seconds(job->engine, s->before);
+    s->workers = bcam_alloc((size_t)s->threads, sizeof *s->workers);
+    s->maps = bcam_alloc((size_t)s->map_count, sizeof *s->maps);
+    bool fits = s->workers && s->maps;
+    if (job->options->overlay)
+        fits &= (s->pictures = bcam_alloc(n * (size_t)s->map_count, sizeof *s->pictures)) != NULL;
+    for (int i = 0; i < s->load_count; i++)
+        fits &= bcam_load_init(&s->loads[i], job);
     if (!fits)
-        return bcam_fail_memory(err, n * k * sizeof *s->loads[0].classes, "the stream");
-    return bcam_list_open(job->options->images, job->options->image_count, &s->list, err);
+        return bcam_fail_memory(err, n * picture_bytes(job), "the stream");
+    return bcam_list_open(job->options->images, job->options->image_count, &s->source.list, err);
+}
+
+/* What the device's segments took, all threads together. */
+static void count_segments(stream *s)
+{
+    static const bcam_stage stage_of[BCAM_SEGMENT_COUNT] = {[BCAM_SEGMENT_PREP] = BCAM_STAGE_FORWARD,
+                                                            [BCAM_SEGMENT_FORWARD] = BCAM_STAGE_FORWARD,
+                                                            [BCAM_SEGMENT_BACKWARD] = BCAM_STAGE_BACKWARD,
+                                                            [BCAM_SEGMENT_CAM] = BCAM_STAGE_CAM};
+    double seconds[BCAM_SEGMENT_COUNT];
+    bcam_engine_seconds(s->job->engine, seconds);
+    for (int i = 0; i < BCAM_SEGMENT_COUNT; i++)
+        s->job->stages[stage_of[i]] += (seconds[i] - s->before[i]) * s->threads;
 }
 
 static void close_stream(stream *s)
 {
-    for (int i = 0; i < MOST_LOADS; i++) {
-        empty_slots(&s->loads[i]);
-        for (int n = 0; s->loads[i].slots && n < s->job->info.batch; n++)
-            bcam_free(s->loads[i].slots[n].room);
-        bcam_free(s->loads[i].slots);
-        bcam_free(s->loads[i].classes);
+    count_segments(s);
+    for (int i = 0; i < MOST_LOADS; i++)
+        bcam_load_fini(&s->loads[i], s->job);
+    for (int i = 0; s->workers && i < s->threads; i++) {
+        bcam_photo_fini(&s->workers[i].photo);
+        for (int stage = 0; stage < BCAM_STAGE_COUNT; stage++)
+            s->job->stages[stage] += s->workers[i].seconds[stage];
     }
-    for (int i = 0; s->photos && i < s->threads; i++)
-        bcam_photo_fini(&s->photos[i]);
-    bcam_list_close(&s->list);
-    bcam_free(s->photos);
+    bcam_list_close(&s->source.list);
+    bcam_free(s->workers);
     bcam_free(s->maps);
+    bcam_free(s->pictures);
+}
+
+/* The next photos, whose files the system is asked to have ready. */
+static bcam_status fill(stream *s, bcam_load *l, bcam_error *err)
+{
+    double begin = bcam_clock_seconds();
+    bcam_status status = bcam_load_fill(l, s->job, &s->source, err);
+    bcam_load_ask(l);
+    s->job->stages[BCAM_STAGE_LIST] += bcam_clock_seconds() - begin;
+    return status;
 }
 
 /* Until the list ends, a stop is asked for, or something fails; loads are left under way. The first with photos is finished at once, for what the
@@ -356,20 +343,23 @@ static void close_stream(stream *s)
 static bcam_status run_loads(stream *s, bool *go_on, bcam_error *err)
 {
     bcam_error why;
-    bcam_status status = BCAM_OK, listed = BCAM_OK;
-    while (status == BCAM_OK && listed == BCAM_OK && *go_on) {
-        load *next = &s->loads[s->started % s->pairs];
-        listed = fill_slots(s, next, &why);
-        if (next->filled) {
-            status = start_load(s, next, err);
-            s->started++;
-        } else if (listed == BCAM_OK) {
+    bcam_status status = BCAM_OK, listed = fill(s, &s->loads[0], &why);
+    while (status == BCAM_OK && *go_on) {
+        bcam_load *next = &s->loads[s->started % s->load_count], *after = &s->loads[(s->started + 1) % s->load_count];
+        if (!next->filled)
             break;
-        }
-        if (status == BCAM_OK) /* what came before an error of the list is still written */
-            status = finish_oldest(s, s->job->summary.ok && listed == BCAM_OK ? s->pairs - 1 : 0, err);
+        status = turn(s, next, s->job->summary.ok ? s->pairs - 1 : 0, err);
+        if (status == BCAM_OK && listed == BCAM_OK)
+            listed = fill(s, after, &why);
+        if (status == BCAM_OK)
+            status = start_load(s, next, err);
         *go_on = report(s);
     }
+    while (status == BCAM_OK &&
+           s->started > s->written) /* what came before a stop, or an error of the list, is still written */
+        status = turn(s, NULL, 0, err);
+    if (s->started > 0)
+        *go_on &= report(s);
     bool cut_by_stop = !*go_on && s->job->total < 0; /* the interrupt ended what wrote to our standard input, too */
     return status == BCAM_OK && listed != BCAM_OK && !cut_by_stop ? bcam_fail(err, listed, "%s", why.message) : status;
 }
@@ -391,14 +381,11 @@ bcam_status bcam_job_stream(bcam_job *job, bcam_progress_fn progress, void *prog
     bool go_on = status == BCAM_OK && report(&s);
     if (status == BCAM_OK)
         status = run_loads(&s, &go_on, err);
-    if (status == BCAM_OK && s.started > s.written) {
-        status = finish_oldest(&s, 0, err);
-        go_on &= report(&s);
-    }
-    if (status == BCAM_OK && !go_on && (job->total < 0 ? !s.end : job->summary.images < job->total))
+    if (status == BCAM_OK && !go_on &&
+        (job->total < 0 ? !s.source.end || s.loads[s.started % s.load_count].filled : job->summary.images < job->total))
         status = fail_stopped(job, err);
-    if (job->total < 0 && s.list)
-        bcam_job_count_left_out(job, bcam_list_get_counts(s.list));
+    if (job->total < 0 && s.source.list)
+        bcam_job_count_left_out(job, bcam_list_get_counts(s.source.list));
     if (status == BCAM_OK && !job->summary.images)
         status = bcam_fail(err, BCAM_E_INPUT, "standard input holds no photos");
     if (status == BCAM_OK && go_on && job->total >= 0 && job->summary.images != job->total)
@@ -414,20 +401,20 @@ bcam_status bcam_job_stream(bcam_job *job, bcam_progress_fn progress, void *prog
 bcam_status bcam_job_sample(bcam_job *job, int most, uint8_t *pixels, int32_t *classes, int *count, bcam_error *err)
 {
     stream s = {.job = job};
-    size_t photo = (size_t)job->info.height * (size_t)job->info.width * 3, k = (size_t)job->info.classes;
+    size_t photo = picture_bytes(job), k = (size_t)job->info.classes;
     bcam_status status = open_stream(&s, err);
-    load *l = &s.loads[0];
-    for (*count = 0; status == BCAM_OK && *count < most && !s.end; empty_slots(l)) {
-        status = fill_slots(&s, l, err);
+    bcam_load *l = &s.loads[0];
+    for (*count = 0; status == BCAM_OK && *count < most && !s.source.end; bcam_load_empty(l)) {
+        status = fill(&s, l, err);
         if (status == BCAM_E_INPUT) { /* the run will come to the same place, and say so */
             status = BCAM_OK;
-            s.end = true;
+            s.source.end = true;
         }
         if (status != BCAM_OK)
             break;
-        decode_load(&s, l);
+        status = decode_and_write(&s, l, NULL, err);
         int now = l->count < most - *count ? l->count : most - *count;
-        memcpy(pixels + (size_t)*count * photo, bcam_engine_pixels(job->engine, l->pair), (size_t)now * photo);
+        memcpy(pixels + (size_t)*count * photo, l->pixels, (size_t)now * photo);
         memcpy(classes + (size_t)*count * k, l->classes, (size_t)now * k * sizeof *classes);
         *count += now;
     }

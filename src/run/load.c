@@ -1,0 +1,169 @@
+/* load.c - a batch of photos: taken from the list, read, decoded and brought to the network's size. */
+#include "run/load.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- list ---- */
+
+/* A slot for the item, whose strings and bytes hold only until the next. Without room for the bytes it is a row that says so. */
+static bcam_status fill_slot(bcam_photo_slot *slot, const bcam_item *item, bcam_error *err)
+{
+    *slot = (bcam_photo_slot){.path = item->path ? bcam_strdup(item->path) : NULL,
+                              .shown = bcam_strdup(item->shown),
+                              .room = slot->room,
+                              .room_bytes = slot->room_bytes,
+                              .bytes = item->bytes,
+                              .at = -1};
+    if (!slot->shown || (item->path && !slot->path)) {
+        bcam_free(slot->path);
+        bcam_free(slot->shown);
+        return bcam_fail(err, BCAM_E_MEMORY, "out of memory while listing photos");
+    }
+    if (item->bytes > slot->room_bytes || !item->data) {
+        bcam_free(slot->room);
+        slot->room = item->data ? bcam_alloc(item->bytes, 1) : NULL;
+        slot->room_bytes = slot->room ? item->bytes : 0;
+    }
+    if (slot->room && item->data)
+        memcpy(slot->room, item->data, item->bytes);
+    return BCAM_OK;
+}
+
+bcam_status bcam_load_fill(bcam_load *l, bcam_job *job, bcam_source *s, bcam_error *err)
+{
+    bcam_item item;
+    for (l->filled = 0; l->filled < job->info.batch && !s->end; l->filled++, s->given++) {
+        if (job->options->limit && s->given >= job->options->limit) {
+            s->end = true;
+            break;
+        }
+        bcam_status status = bcam_list_next(s->list, &item, &s->end, err);
+        if (status != BCAM_OK || s->end)
+            return status;
+        if (job->total < 0) /* the survey did not see it */
+            status = bcam_targets_check(&job->targets, item.shown, err);
+        if (status == BCAM_OK)
+            status = fill_slot(&l->slots[l->filled], &item, err);
+        if (status != BCAM_OK)
+            return status;
+        l->slots[l->filled].label = bcam_labels_of(&job->labels, &job->names, &item, &job->log);
+    }
+    return BCAM_OK;
+}
+
+void bcam_load_empty(bcam_load *l)
+{
+    for (int i = 0; i < l->filled; i++) {
+        bcam_free(l->slots[i].path);
+        bcam_free(l->slots[i].shown);
+    }
+    l->filled = 0;
+}
+
+void bcam_load_ask(const bcam_load *l)
+{
+    struct stat info;
+    for (int i = 0; i < l->filled; i++) {
+        const char *path = l->slots[i].path;
+        bool regular = path && stat(path, &info) == 0 && S_ISREG(info.st_mode);
+        int file = regular ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+        if (file < 0)
+            continue; /* whoever decodes it will say why */
+        posix_fadvise(file, 0, 0, POSIX_FADV_WILLNEED);
+        close(file);
+    }
+}
+
+/* ---- decode ---- */
+
+/* Adds the time since *begin to a stage, and begins anew. */
+static void clock_stage(bcam_worker *w, bcam_stage stage, double *begin)
+{
+    double now = bcam_clock_seconds();
+    w->seconds[stage] += now - *begin;
+    *begin = now;
+}
+
+static void prepare(bcam_photo_slot *slot, const bcam_recipe *recipe, bcam_photo *photo, uint8_t *pixels)
+{
+    bcam_error why = {0};
+    if (bcam_prep_photo(recipe, photo, pixels, &slot->crop, &why) != BCAM_OK) {
+        slot->outcome = why.code == BCAM_E_MEMORY ? BCAM_OUTCOME_UNREADABLE : BCAM_OUTCOME_UNSUPPORTED;
+        snprintf(slot->message, sizeof slot->message, "%.319s", why.message);
+    }
+}
+
+static size_t bytes_of_photo(const bcam_job *job)
+{
+    return (size_t)job->info.height * (size_t)job->info.width * 3;
+}
+
+void bcam_load_decode(bcam_load *l, int i, const bcam_job *job, bcam_worker *w)
+{
+    const bcam_run_options *o = job->options;
+    const bcam_recipe *recipe = bcam_engine_recipe(job->engine);
+    bcam_photo_limits limits = {
+        .max_pixels = o->max_pixels ? o->max_pixels : 89478485, .exif = o->exif, .recipe = recipe};
+    bcam_photo_slot *slot = &l->slots[i];
+    bcam_photo *photo = &w->photo;
+    double begin = bcam_clock_seconds();
+    slot->outcome = slot->path ? bcam_photo_read(photo, slot->path, &limits) : BCAM_OUTCOME_OK;
+    clock_stage(w, BCAM_STAGE_READ, &begin);
+    if (slot->outcome == BCAM_OUTCOME_OK)
+        slot->outcome = slot->path ? bcam_photo_decode(photo, photo->file, photo->file_bytes, &limits)
+                                   : bcam_photo_decode(photo, slot->room, slot->bytes, &limits);
+    slot->width = photo->width;
+    slot->height = photo->height;
+    slot->orientation = photo->width ? photo->orientation : 0; /* not known of a file that was not read */
+    snprintf(slot->message, sizeof slot->message, "%s", slot->outcome == BCAM_OUTCOME_OK ? "" : photo->message);
+    clock_stage(w, BCAM_STAGE_DECODE, &begin);
+    if (slot->outcome == BCAM_OUTCOME_OK)
+        prepare(slot, recipe, photo, l->pixels + (size_t)i * bytes_of_photo(job));
+    clock_stage(w, BCAM_STAGE_RESIZE, &begin);
+}
+
+void bcam_load_gather(bcam_load *l, bcam_job *job)
+{
+    size_t item = bytes_of_photo(job);
+    int k = job->info.classes;
+    l->count = 0;
+    for (int i = 0; i < l->filled; i++) {
+        bcam_photo_slot *slot = &l->slots[i];
+        if (slot->outcome != BCAM_OUTCOME_OK)
+            continue;
+        if (!bcam_targets_fill(&job->targets, slot->shown, slot->label, l->classes + l->count * k)) {
+            slot->outcome = BCAM_OUTCOME_NO_LABEL;
+            snprintf(slot->message, sizeof slot->message, "its label was to be explained, and it has none");
+            continue;
+        }
+        if (l->count != i)
+            memmove(l->pixels + (size_t)l->count * item, l->pixels + (size_t)i * item, item);
+        slot->at = l->count++;
+    }
+}
+
+/* ---- memory ---- */
+
+bool bcam_load_init(bcam_load *l, const bcam_job *job)
+{
+    size_t n = (size_t)job->info.batch;
+    l->slots = bcam_alloc(n, sizeof *l->slots);
+    l->classes = bcam_alloc(n * (size_t)job->info.classes, sizeof *l->classes);
+    l->pixels = bcam_alloc(n, bytes_of_photo(job));
+    return l->slots && l->classes && l->pixels;
+}
+
+void bcam_load_fini(bcam_load *l, const bcam_job *job)
+{
+    bcam_load_empty(l);
+    for (int n = 0; l->slots && n < job->info.batch; n++)
+        bcam_free(l->slots[n].room);
+    bcam_free(l->slots);
+    bcam_free(l->classes);
+    bcam_free(l->pixels);
+    *l = (bcam_load){0};
+}

@@ -1,0 +1,54 @@
+/* load.h - a batch of photos on its way: from the list to bytes that the device takes. Private to run/. */
+#ifndef BCAM_RUN_LOAD_H
+#define BCAM_RUN_LOAD_H
+
+#include "run/job.h"
+
+/** A photo of a load. */
+typedef struct bcam_photo_slot {
+    char *path, *shown; /* path: NULL where the photo came as bytes */
+    uint8_t *room;      /* for bytes; kept from batch to batch */
+    size_t room_bytes, bytes;
+    int label;
+    bcam_outcome outcome;
+    char message[320];
+    int width, height, orientation;
+    bcam_box crop;
+    int at; /* its place among those that are computed, -1: none */
+} bcam_photo_slot;
+
+typedef struct bcam_load {
+    bcam_photo_slot *slots; /* N */
+    int filled, count;      /* photos; those of them that are computed */
+    int32_t *classes;       /* (N,K) */
+    uint8_t *pixels;        /* (N,H,W,3) */
+    int pair;               /* of the device's buffers */
+} bcam_load;
+
+/** What one thread decodes with, and the seconds that it took. */
+typedef struct bcam_worker {
+    bcam_photo photo;
+    double seconds[BCAM_STAGE_COUNT];
+} bcam_worker;
+
+/** The photos of a run, batch by batch. */
+typedef struct bcam_source {
+    bcam_list *list;
+    int64_t given; /* photos taken from the list */
+    bool end;
+} bcam_source;
+
+/** False: memory is out. bcam_load_fini is due in any case. */
+bool bcam_load_init(bcam_load *load, const bcam_job *job);
+void bcam_load_fini(bcam_load *load, const bcam_job *job);
+/** Takes the next photos from the list. What came before an error is in the load. */
+bcam_status bcam_load_fill(bcam_load *load, bcam_job *job, bcam_source *source, bcam_error *err);
+/** Asks the system to have the files ready. Returns at once. */
+void bcam_load_ask(const bcam_load *load);
+/** Decodes photo i into its place. Loads of one job by several threads at once, each with a worker of its own. */
+void bcam_load_decode(bcam_load *load, int i, const bcam_job *job, bcam_worker *worker);
+/** After all are decoded: those that can be computed move up, so that there are no holes, and get their classes. */
+void bcam_load_gather(bcam_load *load, bcam_job *job);
+void bcam_load_empty(bcam_load *load);
+
+#endif
