@@ -1,4 +1,5 @@
-"""A folder of many photos, made in seconds: a few hundred JPEGs of many sizes, hard-linked again and again; one in a hundred is broken.
+"""A folder of many photos, made in seconds: a few hundred JPEGs of many sizes, hard-linked again and again; one in a hundred is
+broken.
 
 The n-th photo is the same whatever the number of photos, so that a small folder has the same mix of sizes as a large one.
 """
@@ -40,7 +41,8 @@ def _huge_png():
     """Well formed as far as its header, which promises 1.6 thousand million pixels."""
     def chunk(name, body):
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 40000, 40000, 8, 2, 0, 0, 0)) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    header = struct.pack(">IIBBBBB", 40000, 40000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
 def _broken(folder, good):
@@ -56,7 +58,7 @@ def _broken(folder, good):
 
 
 def make(root, data, count, seed):
-    """Fills `root` with `count` photos in folders of folders; returns {path below root/photos: the outcome that its row must have}."""
+    """Fills root/photos with `count` photos in folders of folders; returns {path: the outcome that its row must have}."""
     root, data = pathlib.Path(root), pathlib.Path(data)
     store, photos = root / "store", root / "photos"
     store.mkdir(parents=True)
