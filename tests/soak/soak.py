@@ -105,6 +105,7 @@ class Soak:
         self.args, self.folder, self.dice = args, folder, random.Random(seed)
         self.many = photos.make(folder / "many", args.data, args.photos, seed)
         self.few = photos.make(folder / "few", args.data, args.few, seed)
+        os.sync()  # or the first commits of a run would wait for these files too, and its beginning would look slow
         self.figures = []  # (what, value, limit, whether it holds)
 
     def add(self, what, value, limit, holds):
