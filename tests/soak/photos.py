@@ -1,7 +1,7 @@
 """A folder of many photos, made in seconds: a few hundred JPEGs of many sizes, hard-linked again and again; one in a hundred is
 broken.
 
-The n-th photo is the same whatever the number of photos, so that a small folder has the same mix of sizes as a large one.
+The n-th photo of the list is the same whatever their number, and all are taken in turn: every part has the same mix as the whole.
 """
 import os
 import pathlib
@@ -13,13 +13,14 @@ from PIL import Image, ImageOps
 
 SOURCES = 300
 PER_FOLDER = 500
+PER_PART = 10000
 BROKEN_EVERY = 100
 SIZES = [(96, 96), (128, 128), (160, 120), (97, 211), (240, 180), (333, 250), (375, 500), (500, 375)]
 ATTEMPTS = {"optimize": True}, {"progressive": True}, {"subsampling": 0}, {"quality": 95}, {"quality": 30}
 
 
 def _sources(data, folder, seed):
-    """(class, file) of each: mirrored crops of the demonstration's photos, in sizes and kinds of JPEG taken in turn."""
+    """The files: mirrored crops of the demonstration's photos, in sizes and kinds of JPEG taken in turn."""
     dice = random.Random(seed)
     originals = sorted((data / "photos").glob("*/*.jpg"))
     out = []
@@ -33,7 +34,7 @@ def _sources(data, folder, seed):
             photo = photo.convert("L") if i % 23 == 0 else photo
         file = folder / f"{i:03}.jpg"
         photo.save(file, **ATTEMPTS[i % len(ATTEMPTS)])
-        out.append((original.parent.name, file))
+        out.append(file)
     return out
 
 
@@ -63,14 +64,13 @@ def make(root, data, count, seed):
     store, photos = root / "store", root / "photos"
     store.mkdir(parents=True)
     sources = _sources(data, store, seed)
-    broken = _broken(store, sources[1][1].read_bytes())
+    broken = _broken(store, sources[1].read_bytes())
     expected, folders = {}, set()
     for i in range(count):
-        label, file = sources[i % SOURCES]
-        outcome = "ok"
+        file, outcome = sources[i % SOURCES], "ok"
         if i % BROKEN_EVERY == 37:
             outcome, file = broken[i // BROKEN_EVERY % len(broken)]
-        name = f"{label}/{i // PER_FOLDER:04}/{i:07}.jpg"
+        name = f"part-{i // PER_PART:03}/{i // PER_FOLDER:04}/{i:07}.jpg"
         folder, to = photos / os.path.dirname(name), photos / name
         if folder not in folders:
             folder.mkdir(parents=True)

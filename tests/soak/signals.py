@@ -199,7 +199,7 @@ def main():
     parser.add_argument("data", type=pathlib.Path)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--photos", type=int, default=PHOTOS)
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="batchcam-"))
     failed = 0
     try:
