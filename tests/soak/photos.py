@@ -1,6 +1,7 @@
-"""A folder of many photos, made in seconds: a few hundred JPEGs of many sizes, hard-linked again and again; one in a hundred is broken.
+"""A folder of many photos, made in seconds: a few hundred JPEGs of many sizes, hard-linked again and again; one in a hundred is
+broken.
 
-The n-th photo is the same whatever the number of photos, so that a small folder has the same mix of sizes as a large one.
+The n-th photo of the list is the same whatever their number, and all are taken in turn: every part has the same mix as the whole.
 """
 import os
 import pathlib
@@ -12,13 +13,14 @@ from PIL import Image, ImageOps
 
 SOURCES = 300
 PER_FOLDER = 500
+PER_PART = 10000
 BROKEN_EVERY = 100
 SIZES = [(96, 96), (128, 128), (160, 120), (97, 211), (240, 180), (333, 250), (375, 500), (500, 375)]
 ATTEMPTS = {"optimize": True}, {"progressive": True}, {"subsampling": 0}, {"quality": 95}, {"quality": 30}
 
 
 def _sources(data, folder, seed):
-    """(class, file) of each: mirrored crops of the demonstration's photos, in sizes and kinds of JPEG taken in turn."""
+    """The files: mirrored crops of the demonstration's photos, in sizes and kinds of JPEG taken in turn."""
     dice = random.Random(seed)
     originals = sorted((data / "photos").glob("*/*.jpg"))
     out = []
@@ -32,7 +34,7 @@ def _sources(data, folder, seed):
             photo = photo.convert("L") if i % 23 == 0 else photo
         file = folder / f"{i:03}.jpg"
         photo.save(file, **ATTEMPTS[i % len(ATTEMPTS)])
-        out.append((original.parent.name, file))
+        out.append(file)
     return out
 
 
@@ -40,7 +42,8 @@ def _huge_png():
     """Well formed as far as its header, which promises 1.6 thousand million pixels."""
     def chunk(name, body):
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 40000, 40000, 8, 2, 0, 0, 0)) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    header = struct.pack(">IIBBBBB", 40000, 40000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
 def _broken(folder, good):
@@ -56,19 +59,18 @@ def _broken(folder, good):
 
 
 def make(root, data, count, seed):
-    """Fills `root` with `count` photos in folders of folders; returns {path below root/photos: the outcome that its row must have}."""
+    """Fills root/photos with `count` photos in folders of folders; returns {path: the outcome that its row must have}."""
     root, data = pathlib.Path(root), pathlib.Path(data)
     store, photos = root / "store", root / "photos"
     store.mkdir(parents=True)
     sources = _sources(data, store, seed)
-    broken = _broken(store, sources[1][1].read_bytes())
+    broken = _broken(store, sources[1].read_bytes())
     expected, folders = {}, set()
     for i in range(count):
-        label, file = sources[i % SOURCES]
-        outcome = "ok"
+        file, outcome = sources[i % SOURCES], "ok"
         if i % BROKEN_EVERY == 37:
             outcome, file = broken[i // BROKEN_EVERY % len(broken)]
-        name = f"{label}/{i // PER_FOLDER:04}/{i:07}.jpg"
+        name = f"part-{i // PER_PART:03}/{i // PER_FOLDER:04}/{i:07}.jpg"
         folder, to = photos / os.path.dirname(name), photos / name
         if folder not in folders:
             folder.mkdir(parents=True)

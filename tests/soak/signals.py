@@ -2,7 +2,8 @@
 
     signals.py COMMAND DATA [--photos N] [NAME ...]
 
-Nothing here waits for a fixed time: a signal is sent when the command is seen to be where it should hit (a handler in place, rows in the index).
+Nothing here waits for a fixed time: a signal is sent when the command is seen to be where it should hit (a handler in place, rows in
+the index).
 """
 import argparse
 import json
@@ -56,16 +57,20 @@ class Case:
     def __init__(self, command, data, folder, expected):
         self.command, self.data, self.folder, self.expected = command, data, folder, expected
         self.out = folder / "out"
-        self.order = sorted(expected)  # the folders of a class have names of one length, so that this is the list's own order
+        self.order = sorted(expected)  # folders have names of one length, so that this is the list's own order
+
+    def line(self, *options):
+        return [str(self.command), "run", str(self.data / "model.onnx"), str(self.folder / "photos"), "-o", str(self.out),
+                "--size", "native", "--preset", "torchvision", "--device", "cpu", *options]
 
     def start(self, *options, shell=None, few=False, **files):
         """The slow way: one thread and batches of a few photos. `shell`: redirections that Python cannot make."""
         shutil.rmtree(self.out, ignore_errors=True)
-        line = [str(self.command), "run", str(self.data / "model.onnx"), str(self.folder / "photos"), "-o", str(self.out), "--size", "native",
-                "--preset", "torchvision", "--device", "cpu", "--threads", "1", "--batch", "4", *options, *(["--limit", str(FEW)] if few else [])]
+        line = self.line("--threads", "1", "--batch", "4", *options, *(["--limit", str(FEW)] if few else []))
         if shell:
             line = ["sh", "-c", f'exec "$@" {shell}', "sh", *line]
-        self.child = subprocess.Popen(line, text=True, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, **files})
+        files = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, **files}
+        self.child = subprocess.Popen(line, text=True, **files)
         return self.child
 
     def has_rows(self, child):
@@ -87,7 +92,8 @@ class Case:
 
     def stopped(self, child, least):
         output, errors = self.ended(child, 75, "stopped after ")
-        done, total = map(int, re.search(r"stopped after (\d+) of (\d+) photos; what was written is valid\n", errors).groups())
+        said = re.search(r"stopped after (\d+) of (\d+) photos; what was written is valid\n", errors)
+        done, total = map(int, said.groups())
         assert total == len(self.expected) and least <= done < total, errors
         assert self.check("stopped") == done, errors
         return output
@@ -98,7 +104,8 @@ class Case:
         child.send_signal(number)
         lines = [json.loads(line) for line in self.stopped(child, 1).splitlines()]
         summary, error = lines[-2:]
-        assert summary["message_type"] == "summary" and summary["stopped"] is True and summary["images"] == rows_in(self.out), summary
+        assert summary["message_type"] == "summary" and summary["stopped"] is True, summary
+        assert summary["images"] == rows_in(self.out), summary
         assert error["message_type"] == "error" and error["code"] == "E_STOPPED" and error["exit_status"] == 75, error
 
     # ---- the cases ----
@@ -138,8 +145,7 @@ class Case:
         child.kill()
         child.communicate()
         self.check("running")
-        again = subprocess.run([str(self.command), "run", str(self.data / "model.onnx"), str(self.folder / "photos"), "-o", str(self.out), "--overwrite",
-                                "--limit", str(FEW), "--size", "native", "--preset", "torchvision", "--device", "cpu", "--quiet"], capture_output=True, text=True)
+        again = subprocess.run(self.line("--overwrite", "--limit", str(FEW), "--quiet"), capture_output=True, text=True)
         assert again.returncode == 0, again.stderr
         self.complete()
 
@@ -160,7 +166,7 @@ class Case:
         run.close()
 
     def nobody_reads_the_output(self):
-        """batchcam run ... | head: the run is worth more than its output. It goes on, and says at the end that something did not arrive."""
+        """batchcam run ... | head: the run goes on, and says at the end that something did not arrive."""
         read, write = os.pipe()
         os.close(read)
         for options in ((), ("--json", "--quiet")):
@@ -183,8 +189,8 @@ class Case:
             self.complete()
 
 
-CASES = ["interrupt", "terminate", "before_the_first_photo", "a_second_one_kills", "what_was_killed_is_replaced", "in_the_background",
-         "nobody_reads_the_output", "closed_from_the_start"]
+CASES = ["interrupt", "terminate", "before_the_first_photo", "a_second_one_kills", "what_was_killed_is_replaced",
+         "in_the_background", "nobody_reads_the_output", "closed_from_the_start"]
 
 
 def main():
@@ -193,7 +199,7 @@ def main():
     parser.add_argument("data", type=pathlib.Path)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--photos", type=int, default=PHOTOS)
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="batchcam-"))
     failed = 0
     try:

@@ -1,9 +1,9 @@
 """A run over very many photos, watched: what must not grow with their number does not, and every row is right.
 
-    soak.py COMMAND DATA [--photos 100000] [--few 1000] [--again 100] [--threads N] [--no-timing] [--no-memory] [--save FILE] [--folder DIR]
+    soak.py COMMAND DATA [OPTION ...]       --help lists them
 
-Prints a table of figures and limits; exit status 1 where one is missed, 77 where NumPy or Pillow are not there. A share of the photos is broken
-on purpose (photos.py). BCAM_SEED repeats a run.
+Prints a table of figures and limits; exit status 1 where one is missed, 77 where NumPy or Pillow are not there. A share of the photos
+is broken on purpose (photos.py). BCAM_SEED repeats a run.
 """
 import argparse
 import collections
@@ -39,7 +39,8 @@ class Watched:
         self.samples, self.lines = [], []
         started = time.monotonic()
         with tempfile.TemporaryFile("w+") as errors:
-            child = subprocess.Popen([command, "run", *arguments, "--json", "--quiet"], stdout=subprocess.PIPE, stderr=errors, text=True)
+            line = [command, "run", *arguments, "--json", "--quiet"]
+            child = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=errors, text=True)
             reader = threading.Thread(target=lambda: self.lines.extend(json.loads(line) for line in child.stdout))
             reader.start()
             while True:
@@ -104,6 +105,7 @@ class Soak:
         self.args, self.folder, self.dice = args, folder, random.Random(seed)
         self.many = photos.make(folder / "many", args.data, args.photos, seed)
         self.few = photos.make(folder / "few", args.data, args.few, seed)
+        os.sync()  # or the first commits of a run would wait for these files too, and its beginning would look slow
         self.figures = []  # (what, value, limit, whether it holds)
 
     def add(self, what, value, limit, holds):
@@ -111,8 +113,8 @@ class Soak:
         print(f"{what:66} {value:>12}  {limit:>10}  {'' if holds else 'MISSED'}", flush=True)
 
     def run(self, photos_of, name, *options):
-        arguments = [str(self.args.data / "model.onnx"), str(photos_of), "-o", str(self.folder / name), "--size", "native", "--device", "cpu",
-                     "--preset", "torchvision", "--threads", str(self.args.threads or os.cpu_count()), *options]
+        arguments = [str(self.args.data / "model.onnx"), str(photos_of), "-o", str(self.folder / name), "--size", "native",
+                     "--device", "cpu", "--preset", "torchvision", "--threads", str(self.args.threads or os.cpu_count()), *options]
         return Watched(self.args.command, arguments)
 
     def again(self, run):
@@ -134,35 +136,44 @@ class Soak:
         run = reading.Run(self.folder / "many-out")
         rows = reading.check_run(run, self.many)
         broken = sum(row[2] != "ok" for row in rows)
-        self.add("photos that have their one row, with the outcome that was planned", f"{len(rows)}", f"{args.photos}", len(rows) == args.photos)
+        self.add("photos that have their one row, with the outcome that was planned", f"{len(rows)}", f"{args.photos}",
+                 len(rows) == args.photos)
         self.add("of them broken, in six ways", f"{broken}", "", True)
-        self.add("maps that can be read and are what their row says", f"{run.info['counts']['maps']}", f"{args.photos - broken}",
-                 run.info["counts"]["maps"] == args.photos - broken)
+        maps = run.info["counts"]["maps"]
+        self.add("maps that can be read and are what their row says", f"{maps}", f"{args.photos - broken}", maps == args.photos - broken)
         same, chosen = self.again(run)
         self.add("random photos explained again that are equal, to the byte", f"{same}", f"{chosen}", same == chosen)
-        early, late = quarters(many.samples)
-        files = min(s.files for s in late) - min(s.files for s in early)  # they come and go; one never given back raises the fewest
-        self.add(f"more descriptors open in the last quarter than in the second ({len(many.samples)} samples)", f"{files}", "≤ 0", files <= 0)
-        if not args.no_memory:
-            ratio = many.peak / few.peak
-            self.add(f"peak memory, {args.photos} photos ÷ {args.few} ({many.peak / 1024:.1f} MiB ÷ {few.peak / 1024:.1f} MiB)", f"{ratio:.3f}",
-                     f"≤ {MEMORY}", ratio <= MEMORY)
-            grown = statistics.median(s.memory for s in late) / statistics.median(s.memory for s in early)  # a leak, before it is a peak
-            self.add("resident memory, last quarter ÷ second quarter of the run", f"{grown:.3f}", f"≤ {MEMORY}", grown <= MEMORY)
+        self.growth(many, few)
         if not args.no_timing:
-            tenth = args.photos // 10
-            first, last = many.a_photo(0, tenth), many.a_photo(args.photos - tenth, args.photos)
-            self.add(f"time a photo, last {tenth} ÷ first {tenth} ({1e6 * last:.0f} µs ÷ {1e6 * first:.0f} µs)", f"{last / first:.3f}", f"≤ {TIME}",
-                     last / first <= TIME)
-            self.add("photos a second", f"{many.summary['images_per_second']:.0f}", "", True)
+            self.timing(many)
         return all(figure[3] for figure in self.figures)
+
+    def growth(self, many, few):
+        early, late = quarters(many.samples)
+        files = min(s.files for s in late) - min(s.files for s in early)  # one that is never given back raises the fewest
+        self.add("more descriptors open in the last quarter than in the second", f"{files}", "≤ 0", files <= 0)
+        if self.args.no_memory:
+            return
+        peaks = f"{many.peak / 1024:.1f} MiB ÷ {few.peak / 1024:.1f} MiB"
+        ratio = many.peak / few.peak
+        self.add(f"peak memory, {self.args.photos} photos ÷ {self.args.few} ({peaks})", f"{ratio:.3f}", f"≤ {MEMORY}", ratio <= MEMORY)
+        grown = statistics.median(s.memory for s in late) / statistics.median(s.memory for s in early)
+        self.add("resident memory, last quarter ÷ second quarter of the run", f"{grown:.3f}", f"≤ {MEMORY}", grown <= MEMORY)
+
+    def timing(self, many):
+        tenth = self.args.photos // 10
+        first, last = many.a_photo(0, tenth), many.a_photo(self.args.photos - tenth, self.args.photos)
+        times = f"{1e6 * last:.0f} µs ÷ {1e6 * first:.0f} µs"
+        self.add(f"time a photo, last {tenth} ÷ first {tenth} ({times})", f"{last / first:.3f}", f"≤ {TIME}", last / first <= TIME)
+        self.add("photos a second", f"{many.summary['images_per_second']:.0f}", "", True)
 
     def save(self, file):
         with open("/proc/cpuinfo") as info:
             processor = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), "unknown")
         lines = ["# The soak run on the CPU", "",
-                 f"`make soak`: {self.args.photos} photos of {len(photos.SIZES)} sizes (96 × 96 to 500 × 375) with the demonstration model, one in "
-                 f"{photos.BROKEN_EVERY} broken, `--size native`; {os.cpu_count()} cores of {processor}. How each figure is made stands in `tests/soak/soak.py`.", "",
+                 f"`make soak`: {self.args.photos} photos of {len(photos.SIZES)} sizes (96 × 96 to 500 × 375) with the demonstration model,",
+                 f"one in {photos.BROKEN_EVERY} broken, `--size native`; {os.cpu_count()} cores of {processor}.",
+                 "How each figure is made stands in `tests/soak/soak.py`.", "",
                  "| figure | value | limit |", "| --- | --- | --- |"]
         lines += [f"| {what} | {value}{'' if holds else ' (missed)'} | {limit} |" for what, value, limit, holds in self.figures]
         file.write_text("\n".join(lines) + "\n")
