@@ -29,7 +29,7 @@ from figures_cpu import HERE, KEPT, ROOT, commit, machine
 
 PHOTOS = {"500x375": ["--bytes", "107000"], "2000x1500": ["--tiles", "4", "--bytes", "795000"]}  # options of photos.py
 COUNTS = {"resnet50": 400, "mobilenet_v2": 2000}
-TRIED = {"resnet50": 32, "mobilenet_v2": 64}  # photos a setting is tried with
+TRIED = {"500x375": 128, "2000x1500": 192}  # photos a setting is tried with: workers need some batches to get ahead
 PARTS = tuple(f"{model}-{size}" for model in COUNTS for size in PHOTOS)
 AGREE_ON = 48
 PEERS = {"by_hand": ("by_hand", "fp32"), "by_hand_bf16": ("by_hand", "bf16"), "torch_cam": ("torch_cam", "fp32"), "grad_cam": ("grad_cam", "fp32")}
@@ -277,12 +277,12 @@ def step_try(run):
     """Each peer with a few settings, on a few photos; more of them for the one written by hand.
     -> the part's "tried": {peer: {memory: {setting: photos a second}}}."""
     threads, batch, found = run.wanted.threads, run.wanted.batch, {}
-    settings = [f"{workers},{t},{batch}" for workers, t in ((0, threads), (threads, threads), (1, threads), (threads, max(1, threads // 2)))]
+    settings = [f"{workers},{t},{batch}" for workers, t in ((0, threads), (threads, threads), (threads, max(1, threads // 2)))]
     for name in PEERS:
         found[name], some = {}, settings if name in MEMORY else settings[:2]
         for memory in MEMORY.get(name, ("as installed",)):
             try:
-                found[name][memory] = run.peer(name, TRIED[run.model], [some[0], *some], memory).tried()
+                found[name][memory] = run.peer(name, TRIED[run.size] // (4 if run.wanted.short else 1), [some[0], *some], memory).tried()
             except Failed as problem:
                 run.note(str(problem))
         print(f"  {name}: {table_pipeline.say_tried(found[name])}", flush=True)
