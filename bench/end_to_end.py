@@ -270,7 +270,7 @@ def step_agree(run):
 def agrees(verdict):
     """Whether a program may be timed. Of 16 bits only the median decides: a network with random weights may be off by more than is allowed for single
     photos, in every program alike; the results say how far."""
-    return verdict is not None and (verdict["same"] or (verdict["bounds"] == agree.COSINE and verdict["median"] >= agree.COSINE[0]))
+    return verdict is not None and (verdict["same"] or (tuple(verdict["bounds"]) == agree.COSINE and verdict["median"] >= agree.COSINE[0]))
 
 
 def step_try(run):
