@@ -91,13 +91,12 @@ def table_of_rates(results, of, first):
 def table_of_starts(results):
     parts = measured(results)
 
-    def middle(part, name, key, scale=1):
-        numbers = summary([turn[key] / scale for turn in part["turns"].get(name, [])])
-        return numbers[0] if numbers else float("nan")
-
     def say(part, name):
-        return (f"{middle(part, name, 'start'):.1f} s; {middle(part, name, 'memory', 2**20):.0f} MiB "
-                f"({middle(part, name, 'memory_first_process', 2**20):.0f})")
+        turns = part["turns"].get(name)
+        if not turns:
+            return "not measured"
+        start, memory, first = (summary([turn[key] for turn in turns])[0] for key in ("start", "memory", "memory_first_process"))
+        return f"{start:.1f} s; {memory / 2**20:.0f} MiB ({first / 2**20:.0f})"
 
     return top("start; most memory of all processes (of the first)", parts) + [row(said, parts, lambda part, name=name: say(part, name))
                                                                                for name, said in NAMES.items()]
