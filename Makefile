@@ -1,5 +1,5 @@
 # Short names for what is done most; CMake does the work. On a new Debian 12, `make demo` and `make test` install what they need.
-.PHONY: all build setup demo test bless fuzz soak tsan plans zoo peers gpu-bundle install format lint clean help
+.PHONY: all build setup demo test bless fuzz soak tsan plans zoo peers pipeline gpu-bundle install format lint clean help
 
 all: build
 
@@ -54,6 +54,11 @@ peers:
 	@scripts/setup.sh build peers
 	@scripts/peers.sh $(PEERS)
 
+# The whole job, photos to saved maps, beside a DataLoader with each of PyTorch's ways: docs/performance.md. PIPELINE=--short tries it out.
+pipeline:
+	@scripts/setup.sh build peers
+	@scripts/pipeline.sh $(PIPELINE)
+
 # One archive that proves and measures the CUDA device on another machine, with a card: docs/gpu.md.
 gpu-bundle:
 	@scripts/setup.sh build test
@@ -85,6 +90,7 @@ help:
 	@echo 'make plans    write tables of what cuDNN plans for big models, without a card, to bench/results/plans'
 	@echo 'make zoo      hold torchvision classifiers at full width against PyTorch (which it needs): bench/results/zoo.md'
 	@echo 'make peers    time batchcam beside its peers on this CPU (fetches them from PyPI): bench/results/peers-cpu.md'
+	@echo 'make pipeline  time whole jobs, photos to saved maps, beside PyTorch (from PyPI): bench/results/pipeline-cpu.md'
 	@echo 'make gpu-bundle  one archive in build/ to prove and measure the CUDA device on a machine with a card'
 	@echo 'make install  install (PREFIX=..., DESTDIR=...)'
 	@echo 'make format   format the sources in place; make lint: check them'

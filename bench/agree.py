@@ -18,7 +18,8 @@ RECIPE = {"size": [SIDE, SIDE], "resize": "none", "crop": "none", "mean": [0.485
 #   as it is     un-normalised: to be equal as they are
 #   stretched    the peer subtracts each map's minimum and divides by its maximum plus a small number (1e-7, 1e-8): both are stretched to 0 … 1 in
 #                double, which takes out that number and every other factor. Stretching and linear enlarging may change places.
-WAYS = {"torch_eager": "as it is", "torch_compile": "as it is", "captum": "as it is", "torch_cam": "stretched", "grad_cam": "stretched"}
+WAYS = {"torch_eager": "as it is", "torch_compile": "as it is", "captum": "as it is", "by_hand": "as it is",
+        "torch_cam": "stretched", "grad_cam": "stretched"}
 # ‖a − b‖ / ‖b‖ of a photo's map: in the median, and for every photo. Rounding leaves 1e-6 to 1e-5 where the head is linear. Below other layers a ReLU
 # whose input is next to zero may be open in one program and shut in the other: PyTorch in float is itself 6e-4 in the median and 6e-3 at most
 # from PyTorch in double at ResNet-50's layer1. Another way of enlarging, or another layer, is off by 0.05 and more.
@@ -44,7 +45,8 @@ def photos(count, seed):
 
 
 class Ours:
-    """batchcam's maps of the photos: .maps (N,h,w), .classes (N), .near (N) the gap of the two highest logits, .logits {photo: {class: logit}}."""
+    """batchcam's maps of the photos: .photos (N) their files, .maps (N,h,w), .classes (N), .near (N) the gap of the two highest logits,
+    .logits {photo: {class: logit}}."""
 
     def __init__(self, command, model, folder, pixels, options, size):
         shutil.rmtree(folder, ignore_errors=True)
@@ -60,6 +62,13 @@ class Ours:
             raise RuntimeError(f"batchcam run: {done.stderr.strip()[-300:]}")
         self._read(out)
 
+    @classmethod
+    def of(cls, folder):
+        """Of a run that there is already."""
+        found = cls.__new__(cls)
+        found._read(folder)
+        return found
+
     def _read(self, out):
         index = sqlite3.connect(os.path.join(out, "index.sqlite"))
         rows = index.execute("SELECT image_id, class, file, row FROM maps ORDER BY image_id").fetchall()
@@ -69,6 +78,7 @@ class Ours:
         self.logits = [{} for _ in rows]
         for photo, label, logit in index.execute("SELECT image_id, class, logit FROM predictions ORDER BY image_id, rank"):
             self.logits[photo - 1][label] = logit
+        self.photos = [os.path.basename(path) for path, in index.execute("SELECT path FROM images ORDER BY id")]
         index.close()
         highest = [list(of.values()) for of in self.logits]
         self.near = np.array([(of[0] - of[1]) / max(abs(of[0]), 1e-30) for of in highest])

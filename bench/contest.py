@@ -92,12 +92,12 @@ class Contestant:
         self.log.close()
 
 
-def interleave(contestants, rounds, seconds, seed, note, budget=None, least=3):
+def interleave(contestants, rounds, seconds, seed, note, budget=None, least=3, warm=True):
     """Each round all of them in another order -> {name: [images a second, ...]}; one that fails is left out from then on and noted.
-    Fewer rounds, but not below `least`, where another one would take it past `budget` seconds."""
+    Fewer rounds, but not below `least`, where another one would take it past `budget` seconds. `warm`: one more round first, which does not count."""
     order, going = random.Random(seed), list(contestants)
     rates, begin, longest = {c.name: [] for c in contestants}, time.monotonic(), 0
-    for number in range(-1, rounds):
+    for number in range(-1 if warm else 0, rounds):
         at = time.monotonic()
         if budget and number >= least and at - begin + longest > budget:
             break

@@ -313,10 +313,11 @@ Test(run_change, output_that_goes_away, .timeout = 300)
         add_photos(job, 20);
         job->options.overlay = true;
         bcam_status expected =
-            rows[i].status == BCAM_OK && m.stop                                        ? BCAM_E_STOPPED
-            : rows[i].strike == lose_overlays && m.stop /* nothing more goes there */  ? BCAM_E_STOPPED
-            : rows[i].strike == lose_maps && m.stop && !m.from /* nothing there yet */ ? BCAM_E_STOPPED
-                                                                                       : rows[i].status;
+            rows[i].status == BCAM_OK && m.stop ? BCAM_E_STOPPED
+            : m.stop && !m.from &&
+                    (rows[i].strike == lose_overlays || rows[i].strike == lose_maps) /* nothing there yet */
+                ? BCAM_E_STOPPED
+                : rows[i].status;
         bcam_status status = run_with(&m);
         fast_clock = false;
         cr_expect_eq(status, expected, "%s, %d: %d %s", rows[i].what, trial % 4, (int)status, job->err.message);

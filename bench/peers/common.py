@@ -8,7 +8,7 @@ import time
 import protocol
 import torch
 import torch.nn.functional as F
-from protocol import MEAN, SIDE, STD, main, turns  # noqa: F401 - main for those who import this
+from protocol import DEFAULT_LAYER, MEAN, SIDE, STD, main, turns  # noqa: F401 - some for those who import this
 from torch import nn
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -59,9 +59,9 @@ def stages(name, net):
     return body + [("avgpool", pool), ("flatten", nn.Flatten()), ("classifier", net.classifier)]
 
 
-def split(name, layer, precision, device, memory_format="channels_last"):
+def split(name, layer, precision, device, memory_format="channels_last", net=None):
     """-> features up to and with the layer, head from there to the logits; both ready on the device."""
-    parts = stages(name, network(name))
+    parts = stages(name, net or network(name))
     names = [n for n, _ in parts]
     if layer not in names:
         raise SystemExit(f"{name} has no stage '{layer}'; there are {', '.join(names)}")

@@ -176,8 +176,8 @@ static bcam_status write_load(stream *s, const bcam_load *l, bcam_error *err)
     return status;
 }
 
-/* One map's picture, by any thread. Where memory is out, the writer comes to the same end and says so. */
-static void encode(const stream *s, const bcam_load *l, int at, int i, bcam_worker *w)
+/* One map's picture, by any thread. */
+static bcam_status encode(const stream *s, const bcam_load *l, int at, int i, bcam_worker *w, bcam_error *err)
 {
     const bcam_job *job = s->job;
     int layer, method;
@@ -185,10 +185,12 @@ static void encode(const stream *s, const bcam_load *l, int at, int i, bcam_work
     picture *to = &s->pictures[at * s->map_count + i];
     bcam_map map = map_of(job, at, i, &layer, &method);
     const uint8_t *colours = bcam_engine_picture(job->engine, layer, method, at, i % job->info.classes);
+    bcam_status status = BCAM_OK;
     if (map.outcome != BCAM_MAP_NONE && colours)
-        bcam_overlay_encode(l->pixels + (size_t)at * picture_bytes(job), colours, job->info.height, job->info.width,
-                            &to->jpeg, &to->bytes, NULL);
+        status = bcam_overlay_encode(l->pixels + (size_t)at * picture_bytes(job), colours, job->info.height,
+                                     job->info.width, &to->jpeg, &to->bytes, err);
     w->seconds[BCAM_STAGE_ENCODE] += bcam_clock_seconds() - begin;
+    return status;
 }
 
 static void drop_pictures(stream *s)
@@ -210,10 +212,15 @@ static bcam_status decode_and_write(stream *s, bcam_load *next, bcam_load *done,
     {
         bcam_worker *worker = &s->workers[omp_get_thread_num()];
 #pragma omp for schedule(dynamic)
-        for (int i = 0; i < pictures; i++)
-            encode(s, done, i / s->map_count, i % s->map_count, worker);
+        for (int i = 0; i < pictures; i++) {
+            bcam_error why;
+            bcam_status own = encode(s, done, i / s->map_count, i % s->map_count, worker, &why);
+            if (own != BCAM_OK)
+#pragma omp critical
+                status = bcam_fail(err, own, "%s", why.message);
+        }
 #pragma omp master
-        if (done)
+        if (done && status == BCAM_OK)
             status = write_load(s, done, err);
 #pragma omp for schedule(dynamic)
         for (int i = 0; i < photos; i++)
