@@ -270,10 +270,12 @@ static bcam_status turn(stream *s, bcam_load *next, int most, bcam_error *err)
 {
     bcam_load *done;
     bcam_status status = finish_load(s, most, &done, err);
-    double begin = bcam_clock_seconds();
+    double begin = bcam_clock_seconds(), before = s->job->stages[BCAM_STAGE_WRITE];
     if (status == BCAM_OK)
         status = decode_and_write(s, next, done, err);
-    s->job->times.decode += bcam_clock_seconds() - begin;
+    double wrote = s->job->stages[BCAM_STAGE_WRITE] - before;
+    s->job->times.write += wrote;
+    s->job->times.decode += bcam_clock_seconds() - begin - wrote;
     return status;
 }
 
