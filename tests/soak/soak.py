@@ -184,7 +184,7 @@ def main():
     args = parse()
     seed = int(os.environ.get("BCAM_SEED", 0)) or random.SystemRandom().randrange(1, 2**32)
     print(f"BCAM_SEED={seed}", flush=True)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="batchcam-", dir=args.folder))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="batchcam-", dir=args.folder and os.path.abspath(args.folder)))
     try:
         soak = Soak(args, folder, seed)
         held = soak.all()
