@@ -125,29 +125,35 @@ static bool go_on(void *data, const bcam_progress *now)
     return cli_progress_update(&((found *)data)->progress, now);
 }
 
-static bool write_page(const char *path, const bench_rows *rows)
+/* The page's file is opened before anything is measured: a name that will not do is said at once. */
+static bool open_page(const char *path, FILE **page)
 {
-    FILE *file = fopen(path, "w");
-    if (file)
-        bench_write_page(file, rows);
-    bool good = file && !ferror(file);
-    if (file && fclose(file))
+    *page = path ? fopen(path, "w") : NULL;
+    if (path && !*page)
+        cli_message("cannot write '%s': %s", path, strerror(errno));
+    return !path || *page;
+}
+
+static bool close_page(const char *path, FILE *page, const bench_rows *rows)
+{
+    if (rows->count)
+        bench_write_page(page, rows);
+    bool good = !ferror(page);
+    if (fclose(page))
         good = false;
     if (!good)
-        cli_message("could not write '%s': %s", path, strerror(errno));
+        cli_message("cannot write '%s': %s", path, strerror(errno));
     return good;
 }
 
-static int show(const bench_settings *s, const bench_rows *rows)
+static void show(const bench_settings *s, const bench_rows *rows)
 {
-    bool good = !s->report || write_page(s->report, rows);
     if (s->json)
         bench_print_json(rows);
     else if (s->csv)
         bench_print_csv(rows);
     else
         bench_print_table(rows);
-    return good ? CLI_DONE : CLI_FAILED;
 }
 
 static bcam_bench_options make_options(bench_settings *s, char **operands, int count)
@@ -193,8 +199,13 @@ static int measure(bench_settings *s, char **operands, int count)
     bcam_precision chosen[MOST];
     found *f = calloc(1, sizeof *f);
     bcam_error err = {.code = BCAM_E_MEMORY, .message = "out of memory"};
+    FILE *page = NULL;
     if (!f)
         return cli_failed(BCAM_E_MEMORY, &err, s->json, CLI_FAILED);
+    if (!open_page(s->report, &page)) {
+        free(f);
+        return CLI_FAILED;
+    }
     for (int i = 0; i < s->precisions.count; i++)
         chosen[i] = (bcam_precision)s->precisions.number[i];
     o.precisions = chosen;
@@ -203,7 +214,9 @@ static int measure(bench_settings *s, char **operands, int count)
     o.run.engine.log_data = &f->progress;
     cli_stop_on_signals();
     bcam_status status = bcam_bench(&o, keep, go_on, f, &err);
-    int exit_status = f->rows.count ? show(s, &f->rows) : CLI_DONE;
+    if (f->rows.count)
+        show(s, &f->rows);
+    int exit_status = page && !close_page(s->report, page, &f->rows) ? CLI_FAILED : CLI_DONE;
     if (status != BCAM_OK)
         exit_status = cli_failed(status, &err, s->json, cli_exit_status(status));
     free(f);

@@ -25,8 +25,9 @@ static bcam_status stopped(bcam_error *err)
 
 /* ---- whole runs ---- */
 
-typedef struct total { /* of several runs */
-    double rates[ROUNDS], stages[BCAM_STAGE_COUNT], images;
+typedef struct total {                                      /* of several runs */
+    double rates[ROUNDS], stages[ROUNDS][BCAM_STAGE_COUNT]; /* stages: seconds a photo */
+    int64_t images;                                         /* of the last */
 } total;
 
 static bcam_status run_once(bcam_measuring *b, bool files, int round, total *t, bcam_error *err)
@@ -40,16 +41,28 @@ static bcam_status run_once(bcam_measuring *b, bool files, int round, total *t, 
     options.engine.log = NULL; /* what it has to say was said when the model was opened to be measured */
     bcam_status status = bcam_job_run(job, &options, b->progress, b->data, err);
     if (status == BCAM_OK) {
-        double images = (double)job->summary.images;
-        t->rates[round] = images / job->summary.seconds;
-        t->images += images;
+        t->images = job->summary.images;
+        t->rates[round] = (double)t->images / job->summary.seconds;
         for (int s = 0; s < BCAM_STAGE_COUNT; s++)
-            t->stages[s] += job->stages[s];
+            t->stages[round][s] = job->stages[s] / (double)t->images;
     }
     bcam_job_close(job);
     bcam_free(job);
     bcam_bench_remove(b->out);
     return status;
+}
+
+/* The stages are those of the run whose rate is told. */
+static double take_median(const total *t, bcam_bench_row *row)
+{
+    double sorted[ROUNDS];
+    memcpy(sorted, t->rates, sizeof sorted);
+    double rate = bcam_median(sorted, ROUNDS);
+    for (int r = 0; r < ROUNDS; r++)
+        for (int s = 0; t->rates[r] == rate && s < BCAM_STAGE_COUNT; s++)
+            row->stage[s].stream = t->stages[r][s];
+    row->images = t->images;
+    return rate;
 }
 
 static bcam_status run_all(bcam_measuring *b, bcam_bench_row *row, bcam_error *err)
@@ -63,12 +76,8 @@ static bcam_status run_all(bcam_measuring *b, bcam_bench_row *row, bcam_error *e
         if (status == BCAM_OK)
             status = run_once(b, false, r, &without, err);
     }
-    const total *t = files ? &with : &without;
-    row->images = (int64_t)(t->images / ROUNDS);
-    row->images_per_second = bcam_median(with.rates, ROUNDS);
-    row->images_per_second_no_files = bcam_median(without.rates, ROUNDS);
-    for (int s = 0; s < BCAM_STAGE_COUNT && t->images > 0; s++)
-        row->stage[s].stream = t->stages[s] / t->images;
+    row->images_per_second_no_files = take_median(&without, row);
+    row->images_per_second = files ? take_median(&with, row) : 0;
     return status;
 }
 

@@ -55,8 +55,6 @@ static bcam_status time_list(const bcam_measuring *b, const bcam_job *job, bcam_
 /* ---- photos: a few at a time, so that large ones fit into memory, and each stage over all of them before the next ---- */
 
 typedef struct load { /* a photo on its way */
-    char *data;
-    size_t bytes;
     bcam_photo photo;
     bool good;
 } load;
@@ -75,13 +73,14 @@ typedef struct loads {
 
 static void read_one(const loads *l, load *one, int at)
 {
-    one->good = bcam_file_read(l->sample->path[at], (size_t)1 << 30, &one->data, &one->bytes, NULL) == BCAM_OK;
+    one->good = bcam_photo_read(&one->photo, l->sample->path[at], &l->limits) == BCAM_OUTCOME_OK;
 }
 
 static void decode_one(const loads *l, load *one, int at)
 {
+    bcam_photo *photo = &one->photo;
     (void)at;
-    one->good = one->good && bcam_photo_decode(&one->photo, (uint8_t *)one->data, one->bytes, &l->limits) == 0;
+    one->good = one->good && bcam_photo_decode(photo, photo->file, photo->file_bytes, &l->limits) == BCAM_OUTCOME_OK;
 }
 
 static void resize_one(const loads *l, load *one, int at)
@@ -127,9 +126,7 @@ static void one_round(loads *l, double seconds[STEPS])
                 l->height = one->photo.height;
             }
             l->good += one->good;
-            l->bytes += one->good ? (double)one->bytes : 0;
-            bcam_free(one->data);
-            one->data = NULL;
+            l->bytes += one->good ? (double)one->photo.file_bytes : 0;
         }
     }
 }

@@ -1,6 +1,5 @@
 /* bench_write.c - the writer by itself: maps that are ready, as often as makes tens of megabytes, into a run directory that is thrown away; and
  * overlays, which are encoded beside it. */
-#include <omp.h>
 #include <stdio.h>
 
 #include "run/bench.h"
@@ -33,19 +32,19 @@ static bcam_status collect(const bcam_job *job, ready *r, bcam_error *err)
             continue;
         bcam_engine_get_layer(job->engine, layer, &facts, NULL);
         r->maps[n * r->per_photo + r->counts[n]++] =
-            (bcam_out_map){facts.name,
-                           bcam_engine_method(job->engine, method),
-                           map.class_id,
-                           map.outcome,
-                           map.logit,
-                           map.probability,
-                           map.raw_min,
-                           map.raw_max,
-                           map.height,
-                           map.width,
-                           map.dtype,
-                           map.data,
-                           bcam_engine_picture(job->engine, layer, method, n, k)};
+            (bcam_out_map){.layer = facts.name,
+                           .method = bcam_engine_method(job->engine, method),
+                           .class_id = map.class_id,
+                           .outcome = map.outcome,
+                           .logit = map.logit,
+                           .probability = map.probability,
+                           .raw_min = map.raw_min,
+                           .raw_max = map.raw_max,
+                           .height = map.height,
+                           .width = map.width,
+                           .dtype = map.dtype,
+                           .data = map.data,
+                           .colours = bcam_engine_picture(job->engine, layer, method, n, k)};
     }
     for (int i = 0; i < PREDICTIONS; i++)
         r->predictions[i] = (bcam_out_prediction){i % info->class_count, 1.0f, 0.1f};
@@ -108,29 +107,24 @@ static bcam_status encode_all(const bcam_measuring *b, const bcam_job *job, cons
                               bcam_error *err)
 {
     const bcam_engine_info *info = &job->info;
+    const uint8_t *pixels = bcam_engine_pixels(job->engine, 0);
     size_t photo = (size_t)info->height * (size_t)info->width * 3;
-    uint8_t *blended = bcam_alloc((size_t)b->threads, photo);
-    if (!blended)
-        return bcam_fail_memory(err, photo * (size_t)b->threads, "overlays");
     double sum = 0;
     bool failed = false;
 #pragma omp parallel num_threads(b->threads) reduction(+ : sum) reduction(|| : failed)
     {
-        uint8_t *mine = blended + (size_t)omp_get_thread_num() * photo;
         double begun = bcam_clock_seconds();
 #pragma omp for schedule(dynamic) nowait
         for (int n = 0; n < r->count; n++)
             for (int m = 0; m < r->counts[n]; m++) {
                 uint8_t *jpeg = NULL;
                 size_t bytes;
-                bcam_overlay_blend(bcam_engine_pixels(job->engine, 0) + (size_t)n * photo,
-                                   r->maps[n * r->per_photo + m].colours, info->height, info->width, mine);
-                failed |= bcam_jpeg_encode(mine, info->height, info->width, 90, &jpeg, &bytes, NULL) != BCAM_OK;
+                failed |= bcam_overlay_encode(pixels + (size_t)n * photo, r->maps[n * r->per_photo + m].colours,
+                                              info->height, info->width, &jpeg, &bytes, NULL) != BCAM_OK;
                 bcam_free(jpeg);
             }
         sum += bcam_clock_seconds() - begun;
     }
-    bcam_free(blended);
     *seconds = sum / r->count;
     return failed ? bcam_fail(err, BCAM_E_MEMORY, "out of memory for overlays") : BCAM_OK;
 }
