@@ -3,7 +3,8 @@
 #include <dirent.h>
 #include <math.h>
 
-#include "run/job.h"
+#include "cpu/cpu.h"
+#include "run/bench.h"
 #include "run_fixture.h"
 
 typedef struct seen {
@@ -143,6 +144,37 @@ Test(run_bench, overlays_are_measured_where_they_are_written)
     fix_remove(folder);
     free(folder);
     fix_close(job);
+}
+
+/* What is measured of a card goes through the device interface, which the CPU has as well. */
+Test(run_bench, ceilings_of_a_device)
+{
+    const bcam_device_options o = {.threads = 2};
+    bcam_device *device = NULL;
+    bcam_bench_row row = {0};
+    bcam_error err = {0};
+    cr_assert_eq(bcam_cpu_device.open(&o, &device, &err), BCAM_OK, "%s", err.message);
+    cr_expect_eq(bcam_bench_card(&bcam_cpu_device, device, 64, 4096, &row, &err), BCAM_OK, "%s", err.message);
+    expect_number(row.peak_flops, "products", "a device");
+    cr_expect(row.peak_pcie_in > 0 && row.peak_pcie_out > 0);
+    bcam_cpu_device.close(&device);
+}
+
+/* Where stages run beside each other, the slowest group of them counts; in turns, all do. */
+Test(run_bench, what_bounds_a_run)
+{
+    bcam_bench_row row = {.threads = 2, .images_per_second = 100};
+    for (int s = 0; s < BCAM_STAGE_COUNT; s++)
+        row.stage[s] = (bcam_bench_stage){bcam_stage_name((bcam_stage)s), 1, 0.0001, 0.0001};
+    row.stage[BCAM_STAGE_DECODE] = (bcam_bench_stage){"decode", 2, 0.010, 0.012};
+    row.stage[BCAM_STAGE_FORWARD] = (bcam_bench_stage){"forward", 1, 0.008, 0.009};
+    bcam_bench_judge(&row, true);
+    cr_expect(strstr(row.bound, "the card bounds the run") && strstr(row.bound, "next is reading and decoding"), "%s",
+              row.bound);
+    cr_expect_float_eq(row.efficiency, 100 * 0.0082, 1e-9);
+    bcam_bench_judge(&row, false);
+    cr_expect(strstr(row.bound, "decode bounds the run") && strstr(row.bound, "next is forward"), "%s", row.bound);
+    cr_expect_float_eq(row.efficiency, 100 * (0.018 + 0.0007) / 2, 1e-9);
 }
 
 /* A stop at any of the first questions, and nothing is left. */

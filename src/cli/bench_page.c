@@ -102,7 +102,7 @@ static void put_axes(FILE *file, const bench_rows *rows, const scale *s)
         fprintf(file, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n", CURVE_LEFT - 8, at_y(s, rate) + 4,
                 rate);
     }
-    for (int i = 0; i < rows->count; i++)
+    for (int i = 0; i < rows->count && !strcmp(rows->row[i].precision, rows->row[0].precision); i++)
         fprintf(file, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%d</text>\n", at_x(s, rows->row[i].batch),
                 CURVE_TOP + CURVE_HEIGHT + 20, rows->row[i].batch);
     fprintf(file, "<text x=\"%d\" y=\"%d\">photos/s</text><text x=\"%d\" y=\"%d\">batch</text>\n", 0, 12,

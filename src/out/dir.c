@@ -49,6 +49,8 @@ bcam_status bcam_out_open(const bcam_out_settings *settings, bcam_out **out, bca
 static bool is_there(const bcam_out *out)
 {
     struct stat held, named;
+    if (out->settings.discard)
+        return true;
     return (fstat(out->lock, &held) != 0 || held.st_nlink > 0) &&
            (stat(out->settings.dir, &named) == 0 || (errno != ENOENT && errno != ENOTDIR));
 }

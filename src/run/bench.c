@@ -130,9 +130,13 @@ static void describe(const bcam_measuring *b, bcam_job *job, texts *t, bcam_benc
 
 static bcam_status measure_alone(bcam_measuring *b, bcam_job *job, bcam_bench_row *row, bcam_error *err)
 {
+    enum { SIZE = 4096, MOVED = 16 << 20 };
+    bcam_status status = BCAM_OK;
     if (job->info.pairs == 1)
         row->peak_flops = bcam_cpu_peak_product(strcmp(row->precision, "bf16") == 0, b->threads);
-    return bcam_bench_alone(b, job, row, err);
+    else
+        status = bcam_bench_card(job->engine->api, job->engine->device, SIZE, MOVED, row, err);
+    return status == BCAM_OK ? bcam_bench_alone(b, job, row, err) : status;
 }
 
 /* The job that the stages are measured in is closed before the runs open theirs. */

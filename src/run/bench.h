@@ -40,6 +40,12 @@ bcam_status bcam_bench_alone(bcam_measuring *b, bcam_job *job, bcam_bench_row *r
 /** bench_write.c: the writer by itself, with the maps of the batch that the engine has finished. */
 bcam_status bcam_bench_write(bcam_measuring *b, bcam_job *job, bcam_bench_row *row, bcam_error *err);
 
+/* ---- bench_card.c ---- */
+
+/** Sets peak_flops, peak_pcie_in and peak_pcie_out: by products of (size,size), and `count` floats moved each way. */
+bcam_status bcam_bench_card(const bcam_device_api *api, bcam_device *device, int64_t size, int64_t count,
+                            bcam_bench_row *row, bcam_error *err);
+
 /* ---- bench_bound.c ---- */
 
 /** Sets efficiency and bound. `beside`: the stages run beside each other, on a card and on the processor. */
