@@ -264,6 +264,9 @@ const cli_command cli_cmd_bench = {
         "photos/s is what all threads that share a stage would do with nothing else to do; core ms are milliseconds of one core for one photo, "
         "summed over threads; busy is the share of all cores' time in a run.\n"
         "\n"
+        "A GFLOP is counted as if each convolution were done directly. By Winograd it takes less, so that a share of the matrix product may come to "
+        "100%.\n"
+        "\n"
         "The run.json of every run has the same figures of its stages.",
     .examples = examples,
     .options = options,
