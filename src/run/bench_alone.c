@@ -173,8 +173,8 @@ static bcam_status fill_pairs(const bcam_job *job, uint8_t *pixels, bcam_error *
     const bcam_engine_info *info = &job->info;
     int count = 0, k = info->classes;
     size_t item = (size_t)info->height * (size_t)info->width * 3;
-    int32_t *classes = bcam_alloc((size_t)(info->batch * k), sizeof *classes);
-    bcam_status status = classes ? BCAM_OK : bcam_fail_memory(err, (size_t)(info->batch * k), "classes");
+    int32_t *classes = bcam_alloc((size_t)info->batch * (size_t)k, sizeof *classes);
+    bcam_status status = classes ? BCAM_OK : bcam_fail_memory(err, (size_t)info->batch * (size_t)k, "classes");
     if (status == BCAM_OK)
         status = bcam_job_sample((bcam_job *)job, info->batch, pixels, classes, &count, err);
     if (status == BCAM_OK && !count)

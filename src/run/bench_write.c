@@ -19,10 +19,10 @@ static bcam_status collect(const bcam_job *job, ready *r, bcam_error *err)
     const bcam_engine_info *info = &job->info;
     r->per_photo = info->layer_count * info->method_count * info->classes;
     r->count = info->batch;
-    r->maps = bcam_alloc((size_t)(r->per_photo * r->count), sizeof *r->maps);
+    r->maps = bcam_alloc((size_t)r->per_photo * (size_t)r->count, sizeof *r->maps);
     r->counts = bcam_alloc((size_t)r->count, sizeof *r->counts);
     if (!r->maps || !r->counts)
-        return bcam_fail_memory(err, (size_t)(r->per_photo * r->count) * sizeof *r->maps, "a batch's maps");
+        return bcam_fail_memory(err, (size_t)r->per_photo * (size_t)r->count * sizeof *r->maps, "a batch's maps");
     for (int i = 0; i < r->per_photo * r->count; i++) {
         int n = i / r->per_photo, k = i % info->classes, lm = i % r->per_photo / info->classes;
         int layer = lm / info->method_count, method = lm % info->method_count;
