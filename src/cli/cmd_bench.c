@@ -259,7 +259,7 @@ const cli_command cli_cmd_bench = {
     .teach =
         "Every stage of a run is measured by itself and in whole runs, which are thrown away: listing, reading, decoding, resizing, copies, "
         "the forward and the backward pass, maps, writing. So is what the machine can do at most: a matrix product, copying memory, writing to "
-        "the disk. Photos of 500 x 375 are made where none are given. All figures are medians of several rounds.\n"
+        "the disk. Photos of 500 x 375 are made where none are given. Times are medians of several rounds, the product and copying the best of several.\n"
         "\n"
         "photos/s is what all threads that share a stage would do with nothing else to do; core ms are milliseconds of one core for one photo, "
         "summed over threads; busy is the share of all cores' time in a run.\n"
