@@ -16,52 +16,6 @@ static struct { /* compile has no argument for it */
     double real_bytes; /* of a stored "real" number */
 } look;
 
-/* Maps, scores and tables keep a type of their own; everything else real is stored in the device's. */
-static void note_own_types(const bcam_plan *plan, bool *own)
-{
-    for (size_t s = 0; s < plan->step_count; s++) {
-        const bcam_step *step = &plan->steps[s];
-        bool map = step->verb == BCAM_VERB_CAM || step->verb == BCAM_VERB_UPSAMPLE;
-        for (int i = 0; i < BCAM_MAX_OUT; i++)
-            if (step->out[i] >= 0 && (map || (step->verb == BCAM_VERB_SELECT && i < 3)))
-                own[step->out[i]] = true;
-        if (step->verb == BCAM_VERB_PREP && step->in[1] >= 0)
-            own[step->in[1]] = true;
-    }
-}
-
-static double bytes_of(const bcam_plan *plan, const bool *own, int value)
-{
-    const bcam_value *v = &plan->values[value];
-    double size = v->dtype == BCAM_F32 && !own[value] ? look.real_bytes : (double)bcam_dtype_bytes(v->dtype);
-    return size * (double)bcam_count(v->rank, v->dim);
-}
-
-/* Of a convolution's input: one of 1x1 with a stride passes over whole pixels. */
-static double share_read(const bcam_plan *plan, const bcam_step *step)
-{
-    if (step->verb != BCAM_VERB_CONV)
-        return 1;
-    const bcam_value *w = &plan->values[step->in[1]];
-    double strides = (double)(step->u.conv.stride[0] * step->u.conv.stride[1]);
-    return w->rank == 4 && w->dim[2] == 1 && w->dim[3] == 1 ? 1 / strides : 1;
-}
-
-static double traffic(const bcam_plan *plan, const bool *own, const bcam_step *step)
-{
-    double bytes = 0;
-    const bcam_copy_attr *copy = &step->u.copy;
-    if (step->verb == BCAM_VERB_COPY && !copy->reshape && !copy->fill) { /* a part of y */
-        const bcam_value *y = &plan->values[step->out[0]];
-        return 2 * look.real_bytes * (double)bcam_count(y->rank, copy->extent);
-    }
-    for (int i = 0; i < BCAM_MAX_IN; i++)
-        bytes += step->in[i] >= 0 ? bytes_of(plan, own, step->in[i]) * (i == 0 ? share_read(plan, step) : 1) : 0;
-    for (int i = 0; i < BCAM_MAX_OUT; i++)
-        bytes += step->out[i] >= 0 ? bytes_of(plan, own, step->out[i]) : 0;
-    return bytes;
-}
-
 static bool is_whole(const bcam_plan *plan)
 {
     for (size_t s = 0; s < plan->step_count; s++)
@@ -76,24 +30,23 @@ static bcam_status spy(bcam_device *device, const bcam_plan *plan, bcam_program 
     if (!is_whole(plan))
         return look.real->compile(device, plan, out, err);
     *out = NULL;
-    bool *own = calloc(plan->value_count + 1, sizeof *own);
+    bool *own = NULL;
     bench_step *steps = calloc(plan->step_count + 1, sizeof *steps);
     look.plan->steps = steps;
-    if (!own || !steps) {
-        free(own);
-        return bcam_fail_memory(err, plan->step_count * sizeof *steps, "a list of steps");
-    }
+    bcam_status status = steps ? bcam_plan_own_types(plan, &own, err)
+                               : bcam_fail_memory(err, plan->step_count * sizeof *steps, "a list of steps");
+    if (status)
+        return status;
     look.plan->count = plan->step_count;
-    note_own_types(plan, own);
     for (size_t s = 0; s < plan->step_count; s++) {
         const bcam_step *step = &plan->steps[s];
         snprintf(steps[s].name, sizeof steps[s].name, "%s", step->name);
         steps[s].verb = bcam_verb_name(step->verb);
         steps[s].segment = step->segment;
         steps[s].flop = bcam_step_flop(plan, step);
-        steps[s].bytes = traffic(plan, own, step);
+        steps[s].bytes = bcam_step_bytes(plan, own, look.real_bytes, step);
     }
-    free(own);
+    bcam_free(own);
     return bcam_fail(err, SEEN, "the plan was seen");
 }
 

@@ -2,7 +2,7 @@
 file(GLOB cli_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cli/*.c)
 add_executable(batchcam_command ${cli_sources})
 set_target_properties(batchcam_command PROPERTIES OUTPUT_NAME batchcam)
-target_link_libraries(batchcam_command PRIVATE bcam_compile batchcam)
+target_link_libraries(batchcam_command PRIVATE bcam_compile batchcam m)
 
 # The installed command finds the library beside it, wherever the prefix is moved to.
 file(RELATIVE_PATH libdir_from_bindir /${CMAKE_INSTALL_FULL_BINDIR} /${CMAKE_INSTALL_FULL_LIBDIR})

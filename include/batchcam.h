@@ -9,6 +9,7 @@
  *   4. An engine              bcam_engine_*: batches of pixels in, maps out, for programs of your own
  *   5. Looking at a model     bcam_inspect(): operators, layers, the default layer
  *   6. Checking a machine     bcam_selftest(): every verb against the plain C reference
+ *   7. Measuring a machine    bcam_bench(): what each stage of a run takes, alone and in the run
  *
  * Words. *logit*: the class score before any softmax. *activations* A: the output of the *target layer*. *gradient* g: d logit / d A, or
  * d probability / d A where that is asked for.
@@ -174,6 +175,7 @@ typedef struct bcam_run_options {
     bcam_engine_options engine; /* engine.classes is set by the run from `targets` */
     bool exif;                  /* apply EXIF orientation (PIL and torchvision do not) */
     bool overlay;               /* write a JPEG overlay per map */
+    bool no_files;              /* compute everything and write nothing, to measure: out_dir is not needed then */
     bool overwrite;     /* replace an earlier run in out_dir; a folder that is not a run of batchcam is never touched */
     int64_t limit;      /* stop after so many photos; 0: all */
     int64_t max_pixels; /* larger photos are a row `too_large`; 0: 89478485, Pillow's limit */
@@ -396,6 +398,59 @@ typedef void (*bcam_selftest_fn)(void *data, const bcam_selftest_row *row);
  *  for fp32; what is allowed follows it. `seed` 0: from the clock; the seed used is returned in *seed. Returns E_DEVICE where a case failed. */
 BCAM_API bcam_status bcam_selftest(const char *device, bcam_precision precision, uint64_t *seed, bcam_selftest_fn row,
                                    void *data, bcam_error *err);
+
+/* ---- 7. Measuring a machine ----------------------------------------------------------------------------------------------------------- */
+
+enum { BCAM_BENCH_STAGES = 11 };
+
+/** What is measured. Every field's zero is its default. */
+typedef struct bcam_bench_options {
+    /* model, photos and everything else as for bcam_run; out_dir and overwrite are not used, and no_files leaves out the runs that write. Without
+     * photos (image_count 0) JPEGs of 500 x 375 are made for the time of the call. limit 0: photos for about a second and a half of each run */
+    bcam_run_options run;
+    const int *batches; /* one row each; batch_count 0: run.engine.batch */
+    int batch_count;
+    const bcam_precision *precisions; /* and for each of these; precision_count 0: run.engine.precision */
+    int precision_count;
+    const char *folder; /* where temporary files are made and removed; NULL: $TMPDIR, or /tmp */
+    uint64_t seed;      /* of the photos that are made */
+} bcam_bench_options;
+
+/** A stage of a run. Seconds are of one core, summed over threads, for one photo; on a card, of the card. */
+typedef struct bcam_bench_stage {
+    const char *
+        name; /* "list", "read", "decode", "resize", "copy_in", "forward", "backward", "cam", "copy_out", "encode", "write" */
+    int threads;          /* that share it */
+    double alone, stream; /* seconds: measured by itself, and in the run; 0: it has nothing to do */
+} bcam_bench_stage;
+
+/** What one batch size and precision came to. Strings hold until the callback returns, names of stages and precisions for ever. Rates are medians. */
+typedef struct bcam_bench_row {
+    const char *model, *layer, *device, *precision;
+    int batch, threads;
+    int64_t images;                /* photos of each run */
+    int photo_width, photo_height; /* of the first one */
+    bool synthetic;
+    bcam_bench_stage stage[BCAM_BENCH_STAGES];
+    double images_per_second;          /* photos to saved maps; 0 with no_files */
+    double images_per_second_no_files; /* the same without writing */
+    double ready_seconds;              /* opening the model */
+    /* of what the stages measured alone would allow: all cores busy with them (CPU), or the slowest of those that run beside each other (CUDA) */
+    double efficiency;
+    double gflop, bytes;              /* a photo: 2 x multiply-adds; operands and results of all steps */
+    double bytes_read, bytes_written; /* a photo's file; what a run leaves behind for it */
+    int convs, convs_left_out;        /* the network's convolutions; those of them that the backward pass leaves out */
+    /* ceilings, measured in the same call: arithmetic a second in this precision, bytes a second (read and written together for memory; pcie: to and
+     * from a card, else 0) */
+    double peak_flops, peak_memory, peak_disk, peak_pcie_in, peak_pcie_out;
+    char bound[256]; /* a sentence: what bounds the run, and how far the next one is */
+} bcam_bench_row;
+
+typedef void (*bcam_bench_fn)(void *data, const bcam_bench_row *row);
+
+/** Measures, a row for each precision and batch. `progress` is called as in bcam_run; returning false ends with E_STOPPED. No file is left behind. */
+BCAM_API bcam_status bcam_bench(const bcam_bench_options *options, bcam_bench_fn row, bcam_progress_fn progress,
+                                void *data, bcam_error *err);
 
 #ifdef __cplusplus
 }

@@ -77,6 +77,9 @@ float bcam_bf16_to_f32(uint16_t value);
 size_t bcam_dtype_bytes(bcam_dtype dtype);
 const char *bcam_dtype_name(bcam_dtype dtype); /* "float32", … */
 
+/** Sorts `numbers` and returns the middle one, or the mean of the two; 0 for none. */
+double bcam_median(double *numbers, size_t count);
+
 /** A small generator for tests and seeds (splitmix64); state is any number. */
 uint64_t bcam_random(uint64_t *state);
 double bcam_random_unit(uint64_t *state); /* [0, 1) */

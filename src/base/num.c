@@ -1,4 +1,5 @@
 /* num.c - number formats and a small generator. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -86,4 +87,16 @@ uint64_t bcam_random(uint64_t *state)
 double bcam_random_unit(uint64_t *state)
 {
     return (double)(bcam_random(state) >> 11) * 0x1p-53;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double bcam_median(double *numbers, size_t count)
+{
+    qsort(numbers, count, sizeof *numbers, by_size);
+    return count ? (numbers[(count - 1) / 2] + numbers[count / 2]) / 2 : 0;
 }

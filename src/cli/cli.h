@@ -46,6 +46,6 @@ typedef struct cli_command {
     int (*run)(int argc, char **argv);
 } cli_command;
 
-extern const cli_command cli_cmd_run, cli_cmd_inspect, cli_cmd_selftest, cli_cmd_version;
+extern const cli_command cli_cmd_run, cli_cmd_inspect, cli_cmd_bench, cli_cmd_selftest, cli_cmd_version;
 
 #endif

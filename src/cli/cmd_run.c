@@ -6,8 +6,8 @@
 
 #include "json.h"
 #include "message.h"
-#include "options.h"
 #include "progress.h"
+#include "rows.h"
 
 typedef struct run_settings {
     const char *out, *output, *names, *preset, *preprocess, *device;
@@ -21,13 +21,9 @@ typedef struct run_settings {
 #define SCORES "logit probability"
 #define ACTIVATIONS "auto softmax sigmoid none"
 #define PRECISIONS "auto fp32 tf32 bf16 fp16"
-#define SIZES "input native"
-#define DTYPES "float32 float16 uint8"
 _Static_assert(BCAM_ACTIVATION_SOFTMAX == 1 && BCAM_ACTIVATION_SIGMOID == 2 && BCAM_ACTIVATION_NONE == 3,
                "see ACTIVATIONS");
 _Static_assert(BCAM_SCORE_LOGIT == 0 && BCAM_SCORE_PROBABILITY == 1, "see SCORES");
-_Static_assert(BCAM_SIZE_INPUT == 0 && BCAM_SIZE_NATIVE == 1, "see SIZES");
-_Static_assert(BCAM_F32 == 0 && BCAM_F16 == 1 && BCAM_U8 == 2, "see DTYPES");
 
 /* The library's numbers have fp64 among them, which is for self-tests. */
 static bool set_precision(const cli_option *option, void *field, const char *value, char *why, size_t size)
@@ -48,29 +44,15 @@ static const cli_option options[] = {
      "The folder is made where it is not there. One that exists is refused without --overwrite, and one that is not an earlier run of "
      "batchcam is refused always.",
      NULL, cli_set_text, FIELD(out)},
-    {0, "layer", "NAME", "the last layer with spatial extent before the head",
-     "target layer, where maps are taken; again for more",
-     "An exact node or tensor name, or a PyTorch module path such as layer4 or layer4.2.conv3. 'batchcam inspect MODEL' lists the "
-     "candidates. Several layers share one forward pass. Commas separate names; '\\,' is a comma within one.",
-     NULL, cli_set_list, FIELD(layers)},
-    {0, "method", "NAME", "gradcam", "how maps are made; again for more",
-     "gradcam: channel weights are the mean of the gradient. hirescam: the gradient times the activation, place by place.",
-     "gradcam hirescam", cli_set_list, FIELD(methods)},
-    {0, "target", "WHAT", "top1", "which classes are explained; again for more",
-     "top1, or topK for the K classes with the highest scores (top5); label: the photo's label, from its folder or list; a class by its name "
-     "or number; FILE.csv with classes per photo. Several give the union, each class once.",
-     "top1 top5 label", cli_set_list, FIELD(targets)},
+    CLI_ROW_LAYER(FIELD(layers)),
+    CLI_ROW_METHOD(FIELD(methods)),
+    CLI_ROW_TARGET(FIELD(targets)),
     {0, "names", "FILE", NULL, "class names, one a line, in the model's order",
      "A line may begin with a WordNet synset; a Hugging Face config.json is read too. Without it: names.txt beside the "
      "model, or numbers.",
      NULL, cli_set_text, FIELD(names)},
-    {0, "preset", "NAME", "a file beside the model, else torchvision", "how photos become the network's input",
-     "torchvision, keras-tf, keras-caffe, unit or raw. It must be what the model was trained with; labelled accuracy near chance is a sign "
-     "that it is not.",
-     "torchvision keras-tf keras-caffe unit raw", cli_set_text, FIELD(preset)},
-    {0, "preprocess", "FILE", NULL, "the same, from a JSON file",
-     "batchcam's own, a Hugging Face preprocessor_config.json or a timm config.json.", NULL, cli_set_text,
-     FIELD(preprocess)},
+    CLI_ROW_PRESET(FIELD(preset)),
+    CLI_ROW_PREPROCESS(FIELD(preprocess)),
     {0, "output", "NAME", "the first that holds scores", "which of the model's outputs is explained",
      "'batchcam inspect MODEL' lists them. An output that holds ids of classes (ArgMax, TopK) is passed over where another holds scores.",
      NULL, cli_set_text, FIELD(output)},
@@ -80,9 +62,7 @@ static const cli_option options[] = {
     {0, "activation", "NAME", "what the model ends with", "how probabilities are made: softmax, sigmoid or none",
      "A model with one output unit has two classes, whose probabilities are sigmoids.", ACTIVATIONS, cli_set_choice,
      FIELD(activation)},
-    {0, "device", "NAME", "auto", "auto, cpu, cuda or reference",
-     "auto takes CUDA where there is a card and says so, else the CPU. cuda:1 is the second card. reference is plain C: slow, for checking.",
-     "auto cpu cuda reference", cli_set_text, FIELD(device)},
+    CLI_ROW_DEVICE(FIELD(device)),
     {0, "precision", "NAME", "fp32 on the CPU, tf32 on CUDA",
      "fp32, tf32, bf16, fp16 or auto; the CPU has fp32 and bf16",
      "The CPU has bf16 where the processor multiplies bfloat16. auto tries what the device has on the first 64 photos that can be read and keeps "
@@ -90,15 +70,11 @@ static const cli_option options[] = {
      "near-ties. run.json has the figures.",
      PRECISIONS, set_precision, FIELD(precision)},
     {0, "batch", "N", "chosen from the machine", "photos computed at once", NULL, NULL, cli_set_int, FIELD(batch)},
-    {0, "threads", "N", "all cores", "threads in all", NULL, NULL, cli_set_int, FIELD(threads)},
-    {0, "deterministic", NULL, NULL, "choose no algorithm by timing",
-     "Every run then takes the same algorithms, maybe slower ones.", NULL, cli_set_flag, FIELD(deterministic)},
-    {0, "size", "NAME", "input", "input: maps as large as the network's input; native: as computed",
-     "native is the advice for large sets: a map of 7x7 is 196 bytes, at 224x224 it is 196 KiB, and it can always be enlarged later.",
-     SIZES, cli_set_choice, FIELD(map_size)},
-    {0, "dtype", "NAME", "float32", "element type of maps: float32, float16 or uint8",
-     "uint8 is round(255 L / raw_max), with raw_max in the index.", DTYPES, cli_set_choice, FIELD(map_dtype)},
-    {0, "overlay", NULL, NULL, "also write each map over its photo (JPEG)", NULL, NULL, cli_set_flag, FIELD(overlay)},
+    CLI_ROW_THREADS(FIELD(threads)),
+    CLI_ROW_DETERMINISTIC(FIELD(deterministic)),
+    CLI_ROW_SIZE(FIELD(map_size)),
+    CLI_ROW_DTYPE(FIELD(map_dtype)),
+    CLI_ROW_OVERLAY(FIELD(overlay)),
     {0, "exif", NULL, NULL, "turn photos as their EXIF orientation says",
      "PIL and torchvision do not, so most models were trained without.", NULL, cli_set_flag, FIELD(exif)},
     {0, "limit", "N", "all", "stop after N photos", NULL, NULL, cli_set_count, FIELD(limit)},

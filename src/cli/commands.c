@@ -11,7 +11,7 @@
 static const cli_command help_command;
 
 static const cli_command *const commands[] = {
-    &cli_cmd_run, &cli_cmd_inspect, &cli_cmd_selftest, &help_command, &cli_cmd_version,
+    &cli_cmd_run, &cli_cmd_inspect, &cli_cmd_bench, &cli_cmd_selftest, &help_command, &cli_cmd_version,
 };
 
 static const cli_command *find(const char *name)

@@ -13,6 +13,7 @@
  *   passes.c         which steps are run for a few photos at a time
  *   calls.c          steps bound to memory
  *   guard.c          canaries and poison, for tests
+ *   peak.c           what the machine does at most, measured
  *   program.c        the device interface; program.h says what a program is made of
  *
  * Weights of CONV and CONV_BWD are dense (M,C/groups,kh,kw), or on a reference device in the order kh, kw, C/groups, M, which plain C reads
@@ -96,6 +97,14 @@ void bcam_cpu_overlay_dnnl(bcam_cpu_verb table[BCAM_VERB_COUNT]);
 
 /** For programs that measure: from now on each run adds the seconds of each step to `seconds` (one per step); NULL ends it. */
 void bcam_cpu_time_steps(bcam_program *program, double *seconds);
+
+/* peak.c: what this machine does at most, measured; a fraction of a second each. */
+
+/** Arithmetic a second of all threads, in fp32 or bf16: oneDNN's matrix product, or a loop that stays in registers; 0 where there is none. */
+double bcam_cpu_peak_product(bool bf16, int threads);
+double bcam_cpu_peak_loop(bool bf16, int threads);
+/** Bytes a second of memory: read, and read and written together in copying. */
+bcam_status bcam_cpu_peak_memory(int threads, double *read, double *copy, bcam_error *err);
 
 /** The first-choice slots of an open device, so that a test can plant one; a slot without `run` means plain C. */
 bcam_cpu_verb *bcam_cpu_slots(bcam_device *device);

@@ -231,6 +231,10 @@ int bcam_plan_const_u8(bcam_plan *plan, const char *name, int rank, const int64_
 bcam_step *bcam_plan_step(bcam_plan *plan, bcam_verb verb, bcam_segment segment, const char *name);
 /** 2 x multiply-adds of a step, for tables; 0 for verbs that move or compare. */
 double bcam_step_flop(const bcam_plan *plan, const bcam_step *step);
+/** traffic.c: bytes of a step's operands and results, "real" ones stored in real_bytes each. *own (freed with bcam_free) says which values keep a
+ *  type of their own: maps, scores and tables. */
+bcam_status bcam_plan_own_types(const bcam_plan *plan, bool **own, bcam_error *err);
+double bcam_step_bytes(const bcam_plan *plan, const bool *own, double real_bytes, const bcam_step *step);
 /** Reads a CONST dense and row-major (`as`: BCAM_F32, BCAM_F64, BCAM_I32, BCAM_I64, BCAM_U8), floating-point ones with their scale. */
 void bcam_const_read(const bcam_value *value, bcam_dtype as, void *out);
 

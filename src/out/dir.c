@@ -27,7 +27,7 @@ struct bcam_out {
 bcam_status bcam_out_open(const bcam_out_settings *settings, bcam_out **out, bcam_error *err)
 {
     *out = NULL;
-    if (!settings->dir || !*settings->dir)
+    if (!settings->discard && (!settings->dir || !*settings->dir))
         return bcam_fail(err, BCAM_E_ARGUMENT, "no output folder is named; give one with -o");
     bcam_out *made = bcam_alloc(1, sizeof *made);
     if (!made)
@@ -36,8 +36,8 @@ bcam_status bcam_out_open(const bcam_out_settings *settings, bcam_out **out, bca
     made->shared.settings = &made->settings;
     made->lock = -1;
     made->committed_at = bcam_clock_seconds();
-    bcam_status status = bcam_folder_take(&made->settings, &made->lock, err);
-    for (size_t i = 0; status == BCAM_OK && i < WRITER_COUNT; i++)
+    bcam_status status = settings->discard ? BCAM_OK : bcam_folder_take(&made->settings, &made->lock, err);
+    for (size_t i = 0; status == BCAM_OK && i < WRITER_COUNT && !settings->discard; i++)
         status = writers[i]->open(&made->shared, &made->states[i], err);
     if (status != BCAM_OK)
         bcam_out_close(&made);
@@ -49,6 +49,8 @@ bcam_status bcam_out_open(const bcam_out_settings *settings, bcam_out **out, bca
 static bool is_there(const bcam_out *out)
 {
     struct stat held, named;
+    if (out->settings.discard)
+        return true;
     return (fstat(out->lock, &held) != 0 || held.st_nlink > 0) &&
            (stat(out->settings.dir, &named) == 0 || (errno != ENOENT && errno != ENOTDIR));
 }
@@ -138,6 +140,8 @@ bcam_status bcam_out_finish(bcam_out *out, const char *run_json, bcam_error *err
             first = later;
         }
     }
+    if (out->settings.discard)
+        return status;
     bcam_status written = write_runjson(out, run_json, status == BCAM_OK ? NULL : &first, &later);
     if (status == BCAM_OK && written != BCAM_OK) {
         status = written;

@@ -47,6 +47,7 @@ typedef struct bcam_out_fact {
 /** What does not change over a run. Borrowed until the run directory is closed. */
 typedef struct bcam_out_settings {
     const char *dir;
+    bool discard; /* write nothing at all; there is no folder then */
     bool overwrite, overlay, report;
     const char *const *class_names; /* class_count of them; NULL: numbers */
     int class_count;

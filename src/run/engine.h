@@ -68,6 +68,9 @@ struct bcam_engine {
     int shown, last; /* the pair that results are read from, and the last that was started; -1: none */
     struct bcam_step_name {
         const char *name, *verb;
+        bcam_segment segment;
+        bool conv;          /* a convolution, or its gradient */
+        double flop, bytes; /* of one run */
     } * steps;
     size_t step_count;
 };

@@ -250,17 +250,27 @@ static bcam_status plan_maps(bcam_engine *e, bcam_plan *plan, bcam_error *err)
     return BCAM_OK;
 }
 
-static bcam_status keep_step_names(bcam_engine *e, const bcam_plan *plan, bcam_error *err)
+static bcam_status keep_steps(bcam_engine *e, const bcam_plan *plan, bcam_error *err)
 {
+    bcam_precision p = e->options.precision == BCAM_PRECISION_DEFAULT ? e->api->precision : e->options.precision;
+    double real_bytes = p == BCAM_PRECISION_BF16 || p == BCAM_PRECISION_FP16 ? 2 : 4;
+    bool *own = NULL;
+    bcam_status status = bcam_plan_own_types(plan, &own, err);
     e->steps = bcam_pool_alloc(&e->pool, plan->step_count + 1, sizeof *e->steps);
     e->step_count = plan->step_count;
-    for (size_t s = 0; e->steps && s < plan->step_count; s++) {
-        e->steps[s].name = bcam_pool_strdup(&e->pool, plan->steps[s].name);
-        e->steps[s].verb = bcam_verb_name(plan->steps[s].verb);
+    for (size_t s = 0; status == BCAM_OK && e->steps && s < plan->step_count; s++) {
+        const bcam_step *step = &plan->steps[s];
+        e->steps[s] = (struct bcam_step_name){.name = bcam_pool_strdup(&e->pool, step->name),
+                                              .verb = bcam_verb_name(step->verb),
+                                              .segment = step->segment,
+                                              .conv = step->verb == BCAM_VERB_CONV || step->verb == BCAM_VERB_CONV_BWD,
+                                              .flop = bcam_step_flop(plan, step),
+                                              .bytes = bcam_step_bytes(plan, own, real_bytes, step)};
         if (!e->steps[s].name)
             e->steps = NULL;
     }
-    return e->steps ? BCAM_OK : out_of_memory(err);
+    bcam_free(own);
+    return status != BCAM_OK || e->steps ? status : out_of_memory(err);
 }
 
 static bcam_status build_program(bcam_engine *e, bcam_net *net, bcam_error *err)
@@ -291,7 +301,7 @@ static bcam_status build_program(bcam_engine *e, bcam_net *net, bcam_error *err)
     if (status == BCAM_OK)
         status = bcam_plan_tidy(plan, err);
     if (status == BCAM_OK)
-        status = keep_step_names(e, plan, err);
+        status = keep_steps(e, plan, err);
     return status != BCAM_OK ? status : e->api->compile(e->device, plan, &e->program, err);
 }
 

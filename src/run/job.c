@@ -24,7 +24,7 @@ static bcam_status check_options(const bcam_run_options *o, bcam_error *err)
     if (o->image_count < 1 || !has_all(o->images, o->image_count))
         return bcam_fail(err, BCAM_E_ARGUMENT,
                          "name photos: folders, files, .csv or .txt lists, tar files, or - for one on standard input");
-    if (!o->out_dir || !*o->out_dir)
+    if (!o->no_files && (!o->out_dir || !*o->out_dir))
         return bcam_fail(err, BCAM_E_ARGUMENT, "name an output folder");
     if (o->target_count < 0 || !has_all(o->targets, o->target_count))
         return bcam_fail(err, BCAM_E_ARGUMENT, "target_count is %d, and a target is missing", o->target_count);
@@ -186,6 +186,7 @@ static void describe(bcam_job *job)
                                    {"Device", job->info.device}};
     memcpy(job->facts, facts, sizeof facts);
     job->settings = (bcam_out_settings){.dir = job->options->out_dir,
+                                        .discard = job->options->no_files,
                                         .overwrite = job->options->overwrite,
                                         .overlay = job->options->overlay,
                                         .report = true,
@@ -300,6 +301,16 @@ static bcam_status finish(bcam_job *job, bcam_status status, bcam_error *err)
     return written;
 }
 
+bcam_status bcam_job_run(bcam_job *job, const bcam_run_options *options, bcam_progress_fn progress, void *progress_data,
+                         bcam_error *err)
+{
+    bcam_status status = bcam_job_open(job, options, err);
+    if (status != BCAM_OK)
+        return status;
+    status = bcam_job_stream(job, progress, progress_data, err);
+    return finish(job, status, err);
+}
+
 bcam_status bcam_run(const bcam_run_options *options, bcam_progress_fn progress, void *progress_data,
                      bcam_run_summary *summary, bcam_error *err)
 {
@@ -307,11 +318,7 @@ bcam_status bcam_run(const bcam_run_options *options, bcam_progress_fn progress,
     bcam_job *job = bcam_alloc(1, sizeof *job);
     if (!job)
         return bcam_fail_memory(err, sizeof *job, "the job");
-    bcam_status status = bcam_job_open(job, options, &own);
-    if (status == BCAM_OK) {
-        status = bcam_job_stream(job, progress, progress_data, &own);
-        status = finish(job, status, &own);
-    }
+    bcam_status status = bcam_job_run(job, options, progress, progress_data, &own);
     if (summary)
         *summary = job->summary;
     bcam_job_close(job);

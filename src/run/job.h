@@ -128,6 +128,9 @@ void bcam_job_count_left_out(bcam_job *job, const bcam_list_counts *counts);
 /** Opens everything; nothing is written before everything that can be refused was looked at. */
 bcam_status bcam_job_open(bcam_job *job, const bcam_run_options *options, bcam_error *err);
 void bcam_job_close(bcam_job *job);
+/** Opens, streams and finishes; what it came to stands in the job until it is closed, which must be done on failure, too. */
+bcam_status bcam_job_run(bcam_job *job, const bcam_run_options *options, bcam_progress_fn progress, void *progress_data,
+                         bcam_error *err);
 const char *bcam_score_name(bcam_score score); /* "logit" */
 /** The text of run.json; `status`: "complete", "stopped" or "failed", with why. NULL when memory is out. */
 char *bcam_job_json(const bcam_job *job, const char *status, const char *why);

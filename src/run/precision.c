@@ -6,7 +6,6 @@
  */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cpu/cpu.h"
@@ -99,18 +98,6 @@ static bcam_status compare_maps(trial *t, int count, bcam_error *err)
     return status;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *numbers, size_t count)
-{
-    qsort(numbers, count, sizeof *numbers, by_size);
-    return count ? (numbers[(count - 1) / 2] + numbers[count / 2]) / 2 : 0;
-}
-
 /* ---- running ---- */
 
 static bcam_status compute(side *s, const bcam_batch *batch, int number, bcam_error *err)
@@ -156,14 +143,14 @@ static bcam_status try_engine(trial *t, bcam_trial *row, bcam_trial *fp32, bcam_
     }
     if (status != BCAM_OK)
         return status;
-    row->median = median(t->cosines, t->map_count);
+    row->median = bcam_median(t->cosines, t->map_count);
     row->worst = t->map_count ? t->cosines[0] : 0;
     for (int i = 0; i < row->other_top1; i++)
         row->near_ties += t->margins[i] < t->largest;
     row->agrees = t->map_count > 0 && row->median >= LEAST_MEDIAN && row->worst >= LEAST_COSINE &&
                   row->near_ties == row->other_top1;
-    row->images_per_second = t->job->info.batch / median(t->coarse.seconds, (size_t)t->batches);
-    fp32->images_per_second = t->job->info.batch / median(t->fine.seconds, (size_t)t->batches);
+    row->images_per_second = t->job->info.batch / bcam_median(t->coarse.seconds, (size_t)t->batches);
+    fp32->images_per_second = t->job->info.batch / bcam_median(t->fine.seconds, (size_t)t->batches);
     return BCAM_OK;
 }
 

@@ -33,4 +33,12 @@ enum { BCAM_USUAL_BATCH = 16 };                      /* where none is asked for 
 typedef void (*bcam_algorithm_fn)(void *data, size_t index, const char *step, const char *verb, const char *algorithm);
 void bcam_engine_algorithms(const bcam_engine *engine, bcam_algorithm_fn fn, void *data);
 
+/** What a photo costs, as planned: 2 x multiply-adds, bytes of operands and results, the network's convolutions and those that have a step in the
+ *  backward pass. */
+typedef struct bcam_engine_work {
+    double flop, bytes;
+    int convs, convs_backward;
+} bcam_engine_work;
+bcam_engine_work bcam_engine_get_work(const bcam_engine *engine);
+
 #endif

@@ -6,6 +6,7 @@ try --version
 try run -h
 try run --help
 try help inspect
+try bench -h
 try selftest -h
 try help help
 

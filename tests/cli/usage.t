@@ -33,6 +33,14 @@ try inspect m.onnx --output ''
 try run m.onnx photos -o out --precision fp8
 try selftest --seed x
 
+note 'what bench takes'
+try bench
+try bench m.onnx --batch 1,x
+try bench m.onnx --batch 8,,1
+try bench m.onnx --batch 0
+try bench m.onnx --precision fp32,fp8
+try bench m.onnx --json --csv
+
 note 'what a run needs'
 try run
 try run m.onnx
