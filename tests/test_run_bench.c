@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "cpu/cpu.h"
-#include "run/bench.h"
+#include "run/measuring.h"
 #include "run_fixture.h"
 
 typedef struct seen {

@@ -1,5 +1,5 @@
 /* bench.c - measuring a run: what the machine can do at most, each stage alone, then whole runs whose stages are clocked, with files and without. */
-#include "run/bench.h"
+#include "run/measuring.h"
 
 #include <math.h>
 #include <omp.h>
@@ -11,12 +11,6 @@
 enum { ROUNDS = 3, MOST_PHOTOS = 20000, FIRST_PHOTOS = 64, MOST_TEXT = 512 };
 #define RUN_SECONDS 1.5 /* about, of each run */
 _Static_assert((int)BCAM_BENCH_STAGES == (int)BCAM_STAGE_COUNT, "batchcam.h has the number of stages");
-
-bool bcam_bench_goes_on(const bcam_measuring *b)
-{
-    const bcam_progress none = {.total = -1};
-    return !b->progress || b->progress(b->data, &none);
-}
 
 static bcam_status stopped(bcam_error *err)
 {

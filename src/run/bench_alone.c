@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cpu/cpu.h"
-#include "run/bench.h"
+#include "run/measuring.h"
 
 enum { ROUNDS = 5, PHOTOS = 64, LISTED = 10000, A_THREAD = 4 /* photos in memory at once */ };
 #define LEAST_SECONDS 0.04 /* of one measurement of what is short */

@@ -1,7 +1,7 @@
 /* bench_bound.c - which stage a run waits for. */
 #include <stdio.h>
 
-#include "run/bench.h"
+#include "run/measuring.h"
 
 /* Stages that have something of their own to run on, where a card computes beside the processor. */
 static const struct lane {

@@ -1,5 +1,5 @@
 /* bench_card.c - what a card does at most, by little plans through the device interface: a chain of matrix products, numbers to it and back. */
-#include "run/bench.h"
+#include "run/measuring.h"
 
 enum { ROUNDS = 5, WARM = 3, CHAIN = 32 };
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "out/out.h"
-#include "run/bench.h"
+#include "run/measuring.h"
 
 enum { DIFFERENT = 32, QUALITY = 90 };
 

@@ -2,7 +2,7 @@
  * overlays, which are encoded beside it. */
 #include <stdio.h>
 
-#include "run/bench.h"
+#include "run/measuring.h"
 
 enum { ROUNDS = 3, MOST_ITEMS = 1024, LEAST_ITEMS = 16, PREDICTIONS = 5 };
 #define ENOUGH_BYTES 48e6

@@ -104,13 +104,6 @@ static bcam_status count_classes(bcam_job *job, bcam_error *err)
 
 /* ---- photos ---- */
 
-void bcam_job_count_left_out(bcam_job *job, const bcam_list_counts *counts)
-{
-    job->counts = *counts;
-    job->summary.left_out =
-        counts->left_out_type + counts->left_out_hidden + counts->left_out_loop + counts->left_out_special;
-}
-
 /* Goes through the list to its end. A limit must not change labels, so that folders are counted beyond it; *partly: there are photos that were not
  * looked at. */
 static bcam_status count_photos(bcam_job *job, bcam_list *list, bool *partly, bcam_error *err)

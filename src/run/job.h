@@ -123,8 +123,6 @@ typedef struct bcam_job {
     double started;                  /* clock when the first photo was begun */
 } bcam_job;
 
-/** Takes over what a list has left out. */
-void bcam_job_count_left_out(bcam_job *job, const bcam_list_counts *counts);
 /** Opens everything; nothing is written before everything that can be refused was looked at. */
 bcam_status bcam_job_open(bcam_job *job, const bcam_run_options *options, bcam_error *err);
 void bcam_job_close(bcam_job *job);
@@ -144,6 +142,11 @@ bcam_status bcam_job_try_precisions(bcam_job *job, const bcam_engine_options *op
 
 /** Makes the first map of the batch in hand again, in double, from its weights and activations, and sets job->self_check. Warns where it differs. */
 bcam_status bcam_job_self_check(bcam_job *job, bcam_error *err);
+
+/* ---- load.c ---- */
+
+/** Takes over what a list has left out. */
+void bcam_job_count_left_out(bcam_job *job, const bcam_list_counts *counts);
 
 /* ---- stream.c ---- */
 

@@ -64,6 +64,13 @@ void bcam_load_empty(bcam_load *l)
     l->filled = 0;
 }
 
+void bcam_job_count_left_out(bcam_job *job, const bcam_list_counts *counts)
+{
+    job->counts = *counts;
+    job->summary.left_out =
+        counts->left_out_type + counts->left_out_hidden + counts->left_out_loop + counts->left_out_special;
+}
+
 void bcam_load_ask(const bcam_load *l)
 {
     struct stat info;

@@ -1,6 +1,6 @@
-/* bench.h - measuring a run, in parts. Private to run/bench*.c. */
-#ifndef BCAM_RUN_BENCH_H
-#define BCAM_RUN_BENCH_H
+/* measuring.h - measuring a run, in parts. Private to run/bench*.c. */
+#ifndef BCAM_RUN_MEASURING_H
+#define BCAM_RUN_MEASURING_H
 
 #include "run/engine.h"
 #include "run/job.h"
@@ -20,7 +20,11 @@ typedef struct bcam_measuring {
 } bcam_measuring;
 
 /** Whether to go on: asked for between measurements. */
-bool bcam_bench_goes_on(const bcam_measuring *b);
+static inline bool bcam_bench_goes_on(const bcam_measuring *b)
+{
+    const bcam_progress none = {.total = -1};
+    return !b->progress || b->progress(b->data, &none);
+}
 
 /* ---- bench_files.c ---- */
 
