@@ -225,6 +225,8 @@ Test(run_bench, what_is_refused)
     o.run.images = job->images;
     o.run.image_count = 1;
     expect_refusal(&o, BCAM_E_INPUT, "can be read");
+    o.run.images = (const char *const[]){"-"};
+    expect_refusal(&o, BCAM_E_ARGUMENT, "standard input");
     cr_expect_eq(entries(folder), 0);
     fix_remove(folder);
     free(folder);

@@ -189,6 +189,11 @@ static bcam_status check_options(const bcam_bench_options *o, bcam_bench_fn fn, 
     for (int i = 0; i < o->batch_count; i++)
         if (o->batches[i] < 1 || o->batches[i] > 4096)
             return bcam_fail(err, BCAM_E_ARGUMENT, "a batch of %d will not do; 1 to 4096", o->batches[i]);
+    for (int i = 0; i < o->run.image_count; i++)
+        if (o->run.images && o->run.images[i] && strcmp(o->run.images[i], "-") == 0)
+            return bcam_fail(err, BCAM_E_ARGUMENT,
+                             "bench goes through its photos again and again, which standard input does not allow; name "
+                             "a folder, files or a list");
     return BCAM_OK;
 }
 
