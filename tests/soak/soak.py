@@ -26,7 +26,8 @@ except ImportError as why:
     print(f"skipped: {why}")
     sys.exit(77)
 
-MEMORY, TIME = 1.05, 1.05  # at most
+TIME = 1.05  # at most
+FILES = 2  # the index's journal and its folder come and go; what is never given back is far more in a quarter of a run
 SAMPLE_SECONDS = 0.05
 
 Sample = collections.namedtuple("Sample", "seconds memory files")  # memory: resident, in kB
@@ -94,6 +95,7 @@ def parse():
     parser.add_argument("--again", type=int, default=100)
     parser.add_argument("--threads", type=int, default=0, help="of the command; 0: all cores")
     parser.add_argument("--no-timing", action="store_true")
+    parser.add_argument("--memory", type=float, default=1.05, help="how many times the memory of few photos many may take")
     parser.add_argument("--no-memory", action="store_true", help="a sanitizer keeps what is freed")
     parser.add_argument("--save", type=pathlib.Path)
     parser.add_argument("--folder", type=pathlib.Path, help="where the photos and runs are made; removed at the end")
@@ -151,14 +153,14 @@ class Soak:
     def growth(self, many, few):
         early, late = quarters(many.samples)
         files = min(s.files for s in late) - min(s.files for s in early)  # one that is never given back raises the fewest
-        self.add("more descriptors open in the last quarter than in the second", f"{files}", "≤ 0", files <= 0)
+        self.add("more descriptors open in the last quarter than in the second", f"{files}", f"≤ {FILES}", files <= FILES)
         if self.args.no_memory:
             return
         peaks = f"{many.peak / 1024:.1f} MiB ÷ {few.peak / 1024:.1f} MiB"
-        ratio = many.peak / few.peak
-        self.add(f"peak memory, {self.args.photos} photos ÷ {self.args.few} ({peaks})", f"{ratio:.3f}", f"≤ {MEMORY}", ratio <= MEMORY)
+        ratio, most = many.peak / few.peak, self.args.memory
+        self.add(f"peak memory, {self.args.photos} photos ÷ {self.args.few} ({peaks})", f"{ratio:.3f}", f"≤ {most}", ratio <= most)
         grown = statistics.median(s.memory for s in late) / statistics.median(s.memory for s in early)
-        self.add("resident memory, last quarter ÷ second quarter of the run", f"{grown:.3f}", f"≤ {MEMORY}", grown <= MEMORY)
+        self.add("resident memory, last quarter ÷ second quarter of the run", f"{grown:.3f}", f"≤ {most}", grown <= most)
 
     def timing(self, many):
         tenth = self.args.photos // 10
