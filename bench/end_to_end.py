@@ -22,6 +22,7 @@ import threading
 import time
 
 import agree
+import kept
 import table_pipeline
 from agree import np
 from contest import Failed, interleave
@@ -214,10 +215,7 @@ class Run:
                                 "--limit", str(count), "--precision", precision, "--settings", *settings], out, KEPT if memory == "kept" else None)
 
     def write(self):
-        with open(self.file("json") + ".part", "w", encoding="utf-8") as file:
-            json.dump(self.results, file, indent=1)
-            file.write("\n")
-        os.replace(self.file("json") + ".part", self.file("json"))
+        kept.write_json(self.file("json"), self.results)
         table_pipeline.write_csv(self.results, self.file("csv"))
         table_pipeline.write_markdown(self.results, self.file("md"))
         if self.wanted.document:

@@ -20,6 +20,7 @@ import sys
 import time
 
 import agree
+import kept
 import table_cpu
 from contest import Contestant, Failed, interleave, milliseconds, summary
 
@@ -361,10 +362,7 @@ PARTS = {**{model: part_model(model) for model in MODELS}, **{layer: part_layer(
 
 
 def write(run):
-    with open(run.file("json") + ".part", "w", encoding="utf-8") as file:
-        json.dump(run.results, file, indent=1)
-        file.write("\n")
-    os.replace(run.file("json") + ".part", run.file("json"))
+    kept.write_json(run.file("json"), run.results)
     table_cpu.write_csv(run.results, run.file("csv"))
     table_cpu.write_markdown(run.results, run.file("md"))
     if run.wanted.document:

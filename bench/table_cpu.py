@@ -1,6 +1,7 @@
 """The tables of figures_cpu.py, from its results. Standard library only."""
 import csv
 
+import kept
 from contest import summary
 
 MODELS = {"resnet50": "ResNet-50", "vgg16": "VGG-16", "mobilenet_v2": "MobileNetV2"}
@@ -184,27 +185,18 @@ def lines_of_notes(results):
 
 
 def write_markdown(results, path):
-    lines = ["# batchcam on the CPU beside its peers", "", "Written by `bench/figures_cpu.py`; every round is in `peers-cpu.csv`.", "",
-             *head(results), ""]
-    for title, rows in (("Figures", table_of_figures(results)), ("Rates at the default layer", table_of_rates(results)),
-                        ("Other parts", table_of_parts(results)), ("Held against each other before timing", lines_of_agreement(results)),
-                        ("Notes", lines_of_notes(results))):
-        lines += ["## " + title, "", *rows, ""]
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("\n".join(lines[:-1]) + "\n")
+    kept.write_markdown(path, ["# batchcam on the CPU beside its peers", "", "Written by `bench/figures_cpu.py`; every round is in `peers-cpu.csv`.", "",
+                               *head(results)],
+                        (("Figures", table_of_figures(results)), ("Rates at the default layer", table_of_rates(results)),
+                         ("Other parts", table_of_parts(results)), ("Held against each other before timing", lines_of_agreement(results)),
+                         ("Notes", lines_of_notes(results))))
 
 
 BEGIN, END = "<!-- figures_cpu.py writes from here -->", "<!-- to here -->"
 
 
 def renew(results, path):
-    """Puts the table of figures between the two marks of a document that has them."""
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
-    if BEGIN in text and END in text:
-        lines = [BEGIN, *head(results), "", *table_of_figures(results), END]
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text[:text.index(BEGIN)] + "\n".join(lines) + text[text.index(END) + len(END):])
+    kept.renew(path, BEGIN, END, [*head(results), "", *table_of_figures(results)])
 
 
 def print_figures(results):

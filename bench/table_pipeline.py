@@ -1,6 +1,7 @@
 """The tables of end_to_end.py, from its results. Standard library only."""
 import csv
 
+import kept
 from contest import summary
 from table_cpu import MODELS, cell, say_verdict
 
@@ -128,29 +129,20 @@ def notes(results):
 
 
 def write_markdown(results, path):
-    lines = ["# Photos to saved maps, batchcam on the CPU beside its peers", "", "Written by `bench/end_to_end.py`; every turn is in `pipeline-cpu.csv`.",
-             "", *head(results), ""]
-    for text, rows in (("Figures", table_of_figures(results)),
-                       ("Rates", table_of_rates(results, "work", "photos a second from the first photo to the last map, median (quartiles)")),
-                       ("Rates of whole processes", table_of_rates(results, "whole", "photos a second from the process's start to its end")),
-                       ("Starts and memory", table_of_starts(results)), ("Where batchcam's time goes", table_of_stages(results)),
-                       ("Held against each other, settings tried (the fastest is taken), notes", notes(results))):
-        lines += ["## " + text, "", *rows, ""]
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("\n".join(lines[:-1]) + "\n")
+    kept.write_markdown(path, ["# Photos to saved maps, batchcam on the CPU beside its peers", "",
+                               "Written by `bench/end_to_end.py`; every turn is in `pipeline-cpu.csv`.", "", *head(results)],
+                        (("Figures", table_of_figures(results)),
+                         ("Rates", table_of_rates(results, "work", "photos a second from the first photo to the last map, median (quartiles)")),
+                         ("Rates of whole processes", table_of_rates(results, "whole", "photos a second from the process's start to its end")),
+                         ("Starts and memory", table_of_starts(results)), ("Where batchcam's time goes", table_of_stages(results)),
+                         ("Held against each other, settings tried (the fastest is taken), notes", notes(results))))
 
 
 BEGIN, END = "<!-- end_to_end.py writes from here -->", "<!-- to here, end_to_end.py -->"
 
 
 def renew(results, path):
-    """Puts the table of figures between the two marks of a document that has them."""
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
-    if BEGIN in text and END in text:
-        lines = [BEGIN, *head(results), "", *table_of_figures(results), END]
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text[:text.index(BEGIN)] + "\n".join(lines) + text[text.index(END) + len(END):])
+    kept.renew(path, BEGIN, END, [*head(results), "", *table_of_figures(results)])
 
 
 # ---- CSV ----

@@ -1,4 +1,4 @@
-/* dnnl_pool.c - averages over windows by oneDNN, which is two to three times as fast as plain C where windows overlap. (Its maxima are too, but they
+/* dnnl_pool.c - averages over windows by oneDNN, which is about twice as fast as plain C. (So are its maxima, but they
  * pass over a NaN.) */
 #include "cpu/dnnl.h"
 

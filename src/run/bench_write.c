@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "run/measuring.h"
+#include "run/results.h"
 
 enum { ROUNDS = 3, MOST_ITEMS = 1024, LEAST_ITEMS = 16, PREDICTIONS = 5 };
 #define ENOUGH_BYTES 48e6
@@ -23,29 +24,9 @@ static bcam_status collect(const bcam_job *job, ready *r, bcam_error *err)
     r->counts = bcam_alloc((size_t)r->count, sizeof *r->counts);
     if (!r->maps || !r->counts)
         return bcam_fail_memory(err, (size_t)r->per_photo * (size_t)r->count * sizeof *r->maps, "a batch's maps");
-    for (int i = 0; i < r->per_photo * r->count; i++) {
-        int n = i / r->per_photo, k = i % info->classes, lm = i % r->per_photo / info->classes;
-        int layer = lm / info->method_count, method = lm % info->method_count;
-        bcam_map map;
-        bcam_layer_info facts;
-        if (bcam_engine_map(job->engine, layer, method, n, k, &map, NULL) != BCAM_OK || map.outcome == BCAM_MAP_NONE)
-            continue;
-        bcam_engine_get_layer(job->engine, layer, &facts, NULL);
-        r->maps[n * r->per_photo + r->counts[n]++] =
-            (bcam_out_map){.layer = facts.name,
-                           .method = bcam_engine_method(job->engine, method),
-                           .class_id = map.class_id,
-                           .outcome = map.outcome,
-                           .logit = map.logit,
-                           .probability = map.probability,
-                           .raw_min = map.raw_min,
-                           .raw_max = map.raw_max,
-                           .height = map.height,
-                           .width = map.width,
-                           .dtype = map.dtype,
-                           .data = map.data,
-                           .colours = bcam_engine_picture(job->engine, layer, method, n, k)};
-    }
+    for (int n = 0; n < r->count; n++)
+        for (int i = 0; i < r->per_photo; i++)
+            r->counts[n] += bcam_results_map(job, n, i, &r->maps[n * r->per_photo + r->counts[n]]);
     for (int i = 0; i < PREDICTIONS; i++)
         r->predictions[i] = (bcam_out_prediction){i % info->class_count, 1.0f, 0.1f};
     return BCAM_OK;

@@ -34,50 +34,49 @@ static size_t picture_bytes(const bcam_job *job)
     return (size_t)job->info.height * (size_t)job->info.width * 3;
 }
 
-/* Map i of the s->map_count that a photo may have, -1 as class: none. */
-static bcam_map map_of(const bcam_job *job, int at, int i, int *layer, int *method)
+bool bcam_results_map(const bcam_job *job, int at, int index, bcam_out_map *out)
 {
-    bcam_map map = {.outcome = BCAM_MAP_NONE};
-    int k = i % job->info.classes;
-    *method = i / job->info.classes % job->info.method_count;
-    *layer = i / job->info.classes / job->info.method_count;
-    return bcam_engine_map(job->engine, *layer, *method, at, k, &map, NULL) == BCAM_OK
-               ? map
-               : (bcam_map){.outcome = BCAM_MAP_NONE};
+    int k = index % job->info.classes, method = index / job->info.classes % job->info.method_count;
+    int layer = index / job->info.classes / job->info.method_count;
+    bcam_map map;
+    bcam_layer_info facts;
+    if (bcam_engine_map(job->engine, layer, method, at, k, &map, NULL) != BCAM_OK || map.outcome == BCAM_MAP_NONE)
+        return false;
+    bcam_engine_get_layer(job->engine, layer, &facts, NULL);
+    *out = (bcam_out_map){.layer = facts.name,
+                          .method = bcam_engine_method(job->engine, method),
+                          .class_id = map.class_id,
+                          .outcome = map.outcome,
+                          .logit = map.logit,
+                          .probability = map.probability,
+                          .raw_min = map.raw_min,
+                          .raw_max = map.raw_max,
+                          .height = map.height,
+                          .width = map.width,
+                          .dtype = map.dtype,
+                          .data = map.data,
+                          .colours = bcam_engine_picture(job->engine, layer, method, at, k)};
+    return true;
 }
 
 static int collect_maps(bcam_results *s, int at)
 {
-    bcam_job *job = s->job;
+    bcam_run_summary *summary = &s->job->summary;
     int count = 0;
     for (int i = 0; i < s->map_count; i++) {
-        int l, m;
-        bcam_layer_info layer;
-        bcam_map map = map_of(job, at, i, &l, &m);
-        const bcam_picture *encoded = s->pictures ? &s->pictures[at * s->map_count + i] : NULL;
-        if (map.outcome == BCAM_MAP_NONE)
+        bcam_out_map *map = &s->maps[count];
+        if (!bcam_results_map(s->job, at, i, map))
             continue;
-        bcam_engine_get_layer(job->engine, l, &layer, NULL);
-        s->maps[count++] = (bcam_out_map){.layer = layer.name,
-                                          .method = bcam_engine_method(job->engine, m),
-                                          .class_id = map.class_id,
-                                          .outcome = map.outcome,
-                                          .logit = map.logit,
-                                          .probability = map.probability,
-                                          .raw_min = map.raw_min,
-                                          .raw_max = map.raw_max,
-                                          .height = map.height,
-                                          .width = map.width,
-                                          .dtype = map.dtype,
-                                          .data = map.data,
-                                          .colours = bcam_engine_picture(job->engine, l, m, at, i % job->info.classes),
-                                          .jpeg = encoded ? encoded->jpeg : NULL,
-                                          .jpeg_bytes = encoded ? encoded->bytes : 0};
-        job->summary.maps++;
-        job->summary.maps_all_zero += map.outcome == BCAM_MAP_ALL_ZERO;
-        job->summary.maps_constant += map.outcome == BCAM_MAP_CONSTANT;
-        job->summary.maps_not_finite += map.outcome == BCAM_MAP_NOT_FINITE;
+        if (s->pictures) {
+            map->jpeg = s->pictures[at * s->map_count + i].jpeg;
+            map->jpeg_bytes = s->pictures[at * s->map_count + i].bytes;
+        }
+        summary->maps_all_zero += map->outcome == BCAM_MAP_ALL_ZERO;
+        summary->maps_constant += map->outcome == BCAM_MAP_CONSTANT;
+        summary->maps_not_finite += map->outcome == BCAM_MAP_NOT_FINITE;
+        count++;
     }
+    summary->maps += count;
     return count;
 }
 
@@ -140,14 +139,13 @@ int bcam_results_pictures(const bcam_results *s, const bcam_load *l)
 bcam_status bcam_results_encode(bcam_results *s, const bcam_load *l, int index, bcam_worker *w, bcam_error *err)
 {
     const bcam_job *job = s->job;
-    int at = index / s->map_count, i = index % s->map_count, layer, method;
+    int at = index / s->map_count;
     double begin = bcam_clock_seconds();
     bcam_picture *to = &s->pictures[index];
-    bcam_map map = map_of(job, at, i, &layer, &method);
-    const uint8_t *colours = bcam_engine_picture(job->engine, layer, method, at, i % job->info.classes);
+    bcam_out_map map;
     bcam_status status = BCAM_OK;
-    if (map.outcome != BCAM_MAP_NONE && colours)
-        status = bcam_overlay_encode(l->pixels + (size_t)at * picture_bytes(job), colours, job->info.height,
+    if (bcam_results_map(job, at, index % s->map_count, &map) && map.colours)
+        status = bcam_overlay_encode(l->pixels + (size_t)at * picture_bytes(job), map.colours, job->info.height,
                                      job->info.width, &to->jpeg, &to->bytes, err);
     w->seconds[BCAM_STAGE_ENCODE] += bcam_clock_seconds() - begin;
     return status;

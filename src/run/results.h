@@ -17,6 +17,9 @@ typedef struct bcam_results {
     bcam_picture *pictures; /* of a load: N x map_count; NULL where none are wanted */
 } bcam_results;
 
+/** Map `index` of photo `at` of the batch that the engine has finished, of layers x methods x K; false where there is none. */
+bool bcam_results_map(const bcam_job *job, int at, int index, bcam_out_map *map);
+
 /** False: memory is out. bcam_results_fini is due in any case. */
 bool bcam_results_init(bcam_results *results, bcam_job *job);
 void bcam_results_fini(bcam_results *results);
