@@ -113,6 +113,43 @@ Test(out_crash, full_disk, .timeout = 120)
     free(f);
 }
 
+static void keep_last(void *data, bcam_log_level level, const char *text)
+{
+    snprintf(data, sizeof(((bcam_error *)0)->message), "%d %s", (int)level, text);
+}
+
+/* The rows are there, and there is no room for what makes questions to them quick. */
+Test(out_crash, no_room_for_indexes)
+{
+    signal(SIGXFSZ, SIG_IGN);
+    char *root = fix_folder();
+    const char *dir = fix_run(root);
+    fixture *f = fix_make(fix_seed(), BCAM_F32);
+    bcam_error err = {0}, told = {0};
+    bcam_out_settings settings = {
+        .dir = dir, .rows_per_shard = 50, .items_per_commit = 10, .log = {keep_last, told.message}};
+    bcam_out *out = NULL;
+    cr_assert_eq(bcam_out_open(&settings, &out, &err), BCAM_OK, "%s", err.message);
+    for (int64_t id = 1; id <= 400; id++)
+        cr_assert_eq(bcam_out_write(out, fix_item(f, id), &err), BCAM_OK, "%s", err.message);
+    struct stat index;
+    struct rlimit old, small;
+    cr_assert_eq(stat(fix_in(dir, "index.sqlite"), &index), 0);
+    getrlimit(RLIMIT_FSIZE, &old);
+    small = (struct rlimit){(rlim_t)index.st_size, old.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &small);
+    bcam_status status = bcam_out_finish(out, RUN_JSON, &err);
+    bcam_out_close(&out);
+    setrlimit(RLIMIT_FSIZE, &old);
+    cr_assert_eq(status, BCAM_OK, "%s", err.message);
+    cr_assert(strstr(told.message, "left without its indexes"), "%s", told.message);
+    cr_assert_eq(fix_check(dir, f), 320 * 12);
+    cr_assert_not(fix_exists(fix_in(dir, "index.sqlite-journal")));
+    fix_remove(root);
+    free(root);
+    free(f);
+}
+
 static char *some_json(void)
 {
     bcam_runjson *json = bcam_runjson_open();

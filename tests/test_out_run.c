@@ -112,6 +112,8 @@ Test(out_run, index_columns)
         "SELECT journal_mode='delete' FROM pragma_journal_mode",
         "SELECT group_concat(name)='classes,images,maps,predictions' FROM (SELECT name FROM sqlite_master WHERE "
         "type='table' ORDER BY name)",
+        "SELECT group_concat(name)='images_label,images_outcome,images_path,maps_class,maps_image,maps_outcome,maps_place,"
+        "predictions_class' FROM (SELECT name FROM sqlite_master WHERE type='index' AND sql IS NOT NULL ORDER BY name)",
         "SELECT "
         "group_concat(name)='id,path,outcome,message,width,height,orientation,crop_x,crop_y,crop_w,crop_h,label' FROM "
         "pragma_table_info('images')",

@@ -27,9 +27,10 @@ typedef struct series { /* the shards of one layer and method */
     int64_t row_bytes, shard_rows;
     int fd; /* -1: no shard open */
     int shard;
-    int64_t row; /* the next one to be written in it */
-    bool dirty;  /* written to since the last sync */
-    char path[]; /* of the open shard; room for BCAM_OUT_FILE bytes behind the folder's name */
+    int64_t row;   /* the next one to be written in it */
+    int64_t begun; /* bytes of the file whose way to the disk was begun */
+    bool dirty;    /* written to since the last sync */
+    char path[];   /* of the open shard; room for BCAM_OUT_FILE bytes behind the folder's name */
 } series;
 
 typedef struct npy {
@@ -110,7 +111,7 @@ static bcam_status open_shard(npy *self, series *s, bcam_error *err)
     }
     bcam_free(temporary);
     s->fd = fd;
-    s->row = 0;
+    s->row = s->begun = 0;
     s->dirty = self->new_names = true;
     return BCAM_OK;
 }
@@ -194,6 +195,18 @@ static bcam_status find_series(npy *self, const bcam_out_map *map, series **out,
     return add_series(self, map, stem, out, err);
 }
 
+/* The disk begins with what was written, so that a sync has little left to wait for. Whole pages, so that none goes there twice. What a disk
+ * refuses here, the sync will tell. */
+static void begin_writing(series *s)
+{
+    enum { PAGE = 4096, ENOUGH = 1 << 20 };
+    int64_t end = (HEADER_BYTES + s->row * s->row_bytes) / PAGE * PAGE;
+    if (end - s->begun < ENOUGH)
+        return;
+    sync_file_range(s->fd, s->begun, end - s->begun, SYNC_FILE_RANGE_WRITE);
+    s->begun = end;
+}
+
 static bcam_status write_map(npy *self, const bcam_out_map *map, bcam_out_place *place, bcam_error *err)
 {
     series *s = NULL;
@@ -209,6 +222,7 @@ static bcam_status write_map(npy *self, const bcam_out_map *map, bcam_out_place 
     if (bcam_disk_write_at(s->fd, map->data, (size_t)s->row_bytes, HEADER_BYTES + s->row * s->row_bytes) != 0)
         return bcam_disk_fail(err, "write", s->path, errno);
     *place = (bcam_out_place){s->stem, s->shard, s->row++};
+    begin_writing(s);
     return BCAM_OK;
 }
 

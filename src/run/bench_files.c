@@ -134,7 +134,7 @@ static bcam_status write_once(const char *path, const char *block, size_t bytes,
 
 bcam_status bcam_bench_disk(const char *folder, double *rate, bcam_error *err)
 {
-    enum { BLOCK = 4 << 20, BLOCKS = 16, ROUNDS = 3 };
+    enum { BLOCK = 4 << 20, BLOCKS = 64, ROUNDS = 3 };
     double rates[ROUNDS] = {0};
     char *path = bcam_path_join(folder, "large"), *block = bcam_alloc_aligned(BLOCK);
     bcam_status status = path && block ? BCAM_OK : bcam_fail_memory(err, BLOCK, "measuring the disk");

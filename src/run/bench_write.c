@@ -1,12 +1,15 @@
-/* bench_write.c - the writer by itself: maps that are ready, as often as makes tens of megabytes, into a run directory that is thrown away; and
+/* bench_write.c - the writer by itself: maps that are ready, as often as keeps the disk busy for a moment, into a run directory that is thrown away; and
  * overlays, which are encoded beside it. */
+#include <math.h>
 #include <stdio.h>
 
 #include "run/measuring.h"
 #include "run/results.h"
 
-enum { ROUNDS = 3, MOST_ITEMS = 1024, LEAST_ITEMS = 16, PREDICTIONS = 5 };
-#define ENOUGH_BYTES 48e6
+enum { ROUNDS = 3, MOST_ITEMS = 16384, LEAST_ITEMS = 16, PREDICTIONS = 5 };
+#define LEAST_BYTES 48e6 /* in all */
+#define MOST_BYTES 512e6
+#define DISK_SECONDS 0.25 /* about so long for the disk: beside it, opening and ending count for little */
 
 typedef struct ready {  /* a finished batch, as the writer wants it */
     bcam_out_map *maps; /* (N, per photo) */
@@ -117,9 +120,8 @@ bcam_status bcam_bench_write(bcam_measuring *b, bcam_job *job, bcam_bench_row *r
     bcam_status status = collect(job, &r, err);
     double map = (double)job->info.map_height * job->info.map_width * r.per_photo *
                  (double)bcam_dtype_bytes(job->options->engine.map_dtype);
-    int items = map * MOST_ITEMS < ENOUGH_BYTES    ? MOST_ITEMS
-                : map * LEAST_ITEMS > ENOUGH_BYTES ? LEAST_ITEMS
-                                                   : (int)(ENOUGH_BYTES / map);
+    double enough = fmin(fmax(b->peak_disk * DISK_SECONDS, LEAST_BYTES), MOST_BYTES);
+    int items = (int)fmin(fmax(enough / map, LEAST_ITEMS), MOST_ITEMS);
     for (int i = 0; i < ROUNDS && status == BCAM_OK && bcam_bench_goes_on(b); i++) {
         status = write_once(b, job, &r, items, &writing[i], &row->bytes_written, err);
         if (status == BCAM_OK && job->options->overlay)
