@@ -9,14 +9,26 @@ typedef struct shape {
     int64_t photos, channels, height, width, filters, kernel, pad, groups;
     bool residual;
     bcam_unary_kind act;
+    int64_t stride, dilation;
 } shape;
 
 static const shape shapes[] = {
-    {3, 16, 9, 7, 32, 3, 1, 1, false, BCAM_UNARY_RELU},    {2, 32, 13, 14, 16, 3, 0, 1, true, BCAM_UNARY_NONE},
-    {5, 48, 4, 4, 48, 3, 2, 1, true, BCAM_UNARY_CLIP},     {2, 400, 6, 5, 32, 3, 1, 1, false, BCAM_UNARY_SILU},
-    {1, 64, 1, 1, 64, 3, 1, 1, false, BCAM_UNARY_RELU},    {3, 1024, 5, 5, 16, 3, 1, 1, true, BCAM_UNARY_RELU},
-    {3, 24, 9, 5, 40, 1, 0, 1, true, BCAM_UNARY_RELU},     {2, 7, 3, 3, 5, 1, 0, 1, false, BCAM_UNARY_HARD_SWISH},
-    {4, 64, 11, 6, 64, 3, 1, 4, true, BCAM_UNARY_SIGMOID}, {3, 32, 8, 8, 32, 3, 1, 32, false, BCAM_UNARY_RELU},
+    {3, 16, 9, 7, 32, 3, 1, 1, false, BCAM_UNARY_RELU, 1, 1},
+    {2, 32, 13, 14, 16, 3, 0, 1, true, BCAM_UNARY_NONE, 1, 1},
+    {5, 48, 4, 4, 48, 3, 2, 1, true, BCAM_UNARY_CLIP, 1, 1},
+    {2, 400, 6, 5, 32, 3, 1, 1, false, BCAM_UNARY_SILU, 1, 1},
+    {1, 64, 1, 1, 64, 3, 1, 1, false, BCAM_UNARY_RELU, 1, 1},
+    {3, 1024, 5, 5, 16, 3, 1, 1, true, BCAM_UNARY_RELU, 1, 1},
+    {3, 24, 9, 5, 40, 1, 0, 1, true, BCAM_UNARY_RELU, 1, 1},
+    {2, 7, 3, 3, 5, 1, 0, 1, false, BCAM_UNARY_HARD_SWISH, 1, 1},
+    {4, 64, 11, 6, 64, 3, 1, 4, true, BCAM_UNARY_SIGMOID, 1, 1},
+    {3, 32, 8, 8, 32, 3, 1, 32, false, BCAM_UNARY_RELU, 1, 1},
+    {3, 16, 13, 9, 24, 3, 1, 1, true, BCAM_UNARY_RELU, 2, 1},
+    {2, 64, 15, 14, 32, 1, 0, 1, false, BCAM_UNARY_RELU, 2, 1},
+    {5, 40, 11, 7, 16, 5, 3, 1, true, BCAM_UNARY_SILU, 3, 1},
+    {2, 16, 12, 13, 48, 3, 2, 1, false, BCAM_UNARY_CLIP, 1, 2},
+    {7, 512, 6, 6, 24, 3, 1, 1, true, BCAM_UNARY_RELU, 2, 1},
+    {3, 16, 9, 5, 16, 3, 3, 1, true, BCAM_UNARY_NONE, 4, 3},
 };
 
 /* ---- one convolution ---- */
@@ -31,7 +43,8 @@ typedef struct net {
 static net one_conv(const shape *s, int64_t photos, const float *weights, bool backward)
 {
     net n = {.r = -1, .photos = (size_t)photos};
-    int64_t height = s->height + 2 * s->pad - s->kernel + 1, width = s->width + 2 * s->pad - s->kernel + 1;
+    int64_t more = 2 * s->pad - s->dilation * (s->kernel - 1) - 1, height = (s->height + more) / s->stride + 1,
+            width = (s->width + more) / s->stride + 1;
     const int64_t small[4] = {photos, s->channels, s->height, s->width}, large[4] = {photos, s->filters, height, width};
     const int64_t w[4] = {s->filters, s->channels / s->groups, s->kernel, s->kernel}, *in = backward ? large : small,
                   *out = backward ? small : large;
@@ -40,8 +53,8 @@ static net one_conv(const shape *s, int64_t photos, const float *weights, bool b
     n.y = plan_value(&n.plan, "y", BCAM_ROLE_OUTPUT, BCAM_F32, 4, out);
     int filters = plan_constant(&n.plan, "w", weights, 4, w);
     bcam_step *step = plan_step(&n.plan, backward ? BCAM_VERB_CONV_BWD : BCAM_VERB_CONV, "conv", n.x, filters, -1, n.y);
-    step->u.conv = (bcam_conv_attr){.stride = {1, 1},
-                                    .dilation = {1, 1},
+    step->u.conv = (bcam_conv_attr){.stride = {s->stride, s->stride},
+                                    .dilation = {s->dilation, s->dilation},
                                     .groups = s->groups,
                                     .pad_begin = {s->pad, s->pad},
                                     .pad_end = {s->pad, s->pad}};
@@ -152,18 +165,23 @@ static int check_way(bcam_cpu_way way, const shape *s, bool backward, uint64_t s
     api->close(&exact), api->close(&one), api->close(&three);
     bcam_plan_fini(&n.plan), bcam_plan_fini(&alone.plan);
     free(w), free(d.w), free(d.x), free(d.r), free(d.y), free(d.want), free(d.most);
-    return strstr(algorithm, "Winograd") != NULL;
+    return strstr(algorithm, way == BCAM_CPU_IM2COL ? "im2col" : "Winograd") != NULL;
 }
+
+enum { ROWS = 12 }; /* shapes that are for rows */
 
 static void check_all(bool backward)
 {
     uint64_t seed = test_seed();
-    int tiles = 0;
+    int taken[BCAM_CPU_WAYS] = {0};
     for (int way = 0; way < BCAM_CPU_WAYS; way++)
         for (size_t i = 0; i < BCAM_COUNT(shapes); i++)
-            tiles += check_way((bcam_cpu_way)way, &shapes[i], backward, seed + i);
-    printf("%d of %zu shapes by Winograd's tiles\n", tiles, BCAM_COUNT(shapes));
-    cr_expect(tiles == 0 || tiles == 6); /* none: a processor for which oneDNN has no fast products */
+            taken[way] += check_way((bcam_cpu_way)way, &shapes[i], backward, seed + i);
+    printf("%d of %zu shapes by Winograd's tiles, %d by rows\n", taken[BCAM_CPU_WINOGRAD], BCAM_COUNT(shapes),
+           taken[BCAM_CPU_IM2COL]);
+    /* none: a processor for which oneDNN has no fast products */
+    cr_expect(taken[BCAM_CPU_WINOGRAD] == 0 || taken[BCAM_CPU_WINOGRAD] == 6);
+    cr_expect(backward || taken[BCAM_CPU_IM2COL] == 0 || taken[BCAM_CPU_IM2COL] == ROWS);
 }
 
 Test(cpu_ways, forward)

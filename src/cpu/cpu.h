@@ -81,6 +81,7 @@ typedef enum bcam_cpu_way {
     BCAM_CPU_BLOCKED,  /* the same on blocks of channels */
     BCAM_CPU_PRODUCT,  /* 1x1: a matrix product over pixels */
     BCAM_CPU_WINOGRAD, /* 3x3, stride 1: winograd.h */
+    BCAM_CPU_IM2COL,   /* products of a few pixels, gathered before */
     BCAM_CPU_WAYS
 } bcam_cpu_way;
 

@@ -169,7 +169,7 @@ bcam_status bcam_dnnl_run(const bcam_cpu_call *call, bcam_error *err)
     for (size_t i = 0; i < s->place_count && done == dnnl_success; i++)
         done = place(call, &s->places[i]);
     if (done == dnnl_success)
-        done = s->tiles ? bcam_dnnl_winograd_run(call) : run_jobs(call);
+        done = s->run ? s->run(call) : run_jobs(call);
     if (done != dnnl_success)
         return bcam_fail(err, BCAM_E_DEVICE, "oneDNN failed in '%s' (status %d)", call->step->name, (int)done);
     return s->pass.name ? bcam_cpu_apply(call, &s->pass, err) : BCAM_OK;

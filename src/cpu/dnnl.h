@@ -14,7 +14,11 @@ typedef struct bcam_dnnl {
     char *choices;       /* dnnl_choose.c's file, read and added to; NULL: not read yet */
 } bcam_dnnl;
 
-enum { BCAM_DNNL_ARGS = 8, BCAM_DNNL_SCRATCH = -1 };
+enum {
+    BCAM_DNNL_ARGS = 8,
+    BCAM_DNNL_SCRATCH = -1,
+    BCAM_DNNL_ARG_RESIDUAL = DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1
+};
 
 /** One primitive and its memory, which it owns. */
 typedef struct bcam_dnnl_job {
@@ -30,9 +34,7 @@ typedef struct bcam_dnnl_place {
     size_t offset;
 } bcam_dnnl_place;
 
-typedef struct bcam_dnnl_tiles bcam_dnnl_tiles;
-
-/** What a call became: primitives run one after another, or by `tiles`. */
+/** What a call became: primitives run one after another, or as `run` has it. */
 typedef struct bcam_dnnl_state {
     bcam_dnnl_job *jobs;
     size_t job_count, job_capacity;
@@ -40,8 +42,9 @@ typedef struct bcam_dnnl_state {
     size_t place_count, place_capacity;
     void *packed; /* weights in the primitive's order, or NULL */
     dnnl_memory_desc_t packed_as;
-    bcam_dnnl_tiles *tiles; /* dnnl_winograd.c, or NULL */
-    bcam_step pass;         /* an epilogue that is not fused; a UNARY, or all zero */
+    dnnl_status_t (*run)(const bcam_cpu_call *call);
+    void *own;      /* of `run`: one block */
+    bcam_step pass; /* an epilogue that is not fused; a UNARY, or all zero */
     char algorithm[64];
 } bcam_dnnl_state;
 
@@ -101,9 +104,15 @@ bcam_status bcam_dnnl_run(const bcam_cpu_call *call, bcam_error *err);
 /** … in a given way; E_UNSUPPORTED where that is not for it. */
 bcam_status bcam_dnnl_conv(bcam_cpu_call *call, bcam_cpu_way way, bcam_error *err);
 bcam_status bcam_dnnl_winograd(bcam_cpu_call *call, bcam_error *err);
-dnnl_status_t bcam_dnnl_winograd_run(const bcam_cpu_call *call);
+bcam_status bcam_dnnl_im2col(bcam_cpu_call *call, bcam_error *err);
 /** A 1x1 convolution of stride 1 as a product. */
 bcam_status bcam_dnnl_conv_product(bcam_cpu_call *call, bcam_error *err);
+/** (N,C,h,w), channels-last, as (N h w, C). False: it is not, or so small that oneDNN would take it for a vector. */
+bool bcam_dnnl_rows(const bcam_tensor *t, bcam_tensor *rows);
+/** Adds the job of y = x w + bias + residual with the step's activation, all seen as matrices; w is (inner, outer) in any strides, residual may be
+ *  NULL. Operands are those of the call. */
+bcam_status bcam_dnnl_multiply(bcam_cpu_call *call, const bcam_tensor *x, const bcam_tensor *w, const bcam_tensor *y,
+                               const bcam_tensor *residual, bcam_error *err);
 bcam_status bcam_dnnl_gemm(bcam_cpu_call *call, bcam_error *err);
 bcam_status bcam_dnnl_gemm_bwd(bcam_cpu_call *call, bcam_error *err);
 bcam_status bcam_dnnl_pool(bcam_cpu_call *call, bcam_error *err);

@@ -53,6 +53,11 @@ static bool is_3x3(const bcam_cpu_call *call)
     return w->dim[2] == 3 && w->dim[3] == 3 && !((const bcam_dnnl *)call->context)->not_finite;
 }
 
+static bool makes_rows(const bcam_cpu_call *call)
+{
+    return call->step->verb == BCAM_VERB_CONV && call->step->u.conv.groups == 1;
+}
+
 static const struct way {
     bcam_cpu_way way;
     const char *name;
@@ -61,6 +66,7 @@ static const struct way {
 } ways[] = {
     {BCAM_CPU_WINOGRAD, "winograd", is_3x3, bcam_dnnl_winograd},
     {BCAM_CPU_PRODUCT, "product", is_1x1, bcam_dnnl_conv_product},
+    {BCAM_CPU_IM2COL, "im2col", makes_rows, bcam_dnnl_im2col},
     {BCAM_CPU_BLOCKED, "blocked", has_groups, blocked},
     {BCAM_CPU_DIRECT, "direct", any, direct},
 };
@@ -101,7 +107,7 @@ static bcam_status make_from(bcam_cpu_call *call, size_t row, bcam_error *err)
 
 static void write_head(char *text, size_t size)
 {
-    snprintf(text, size, "batchcam ways 2, %s, isa %x\n", bcam_cpu_dnnl_version(),
+    snprintf(text, size, "batchcam ways 3, %s, isa %x\n", bcam_cpu_dnnl_version(),
              (unsigned)dnnl_get_effective_cpu_isa());
 }
 

@@ -21,9 +21,8 @@ bcam_status bcam_dnnl_product(bcam_cpu_call *call, const dnnl_memory_desc_t *mx,
     return status;
 }
 
-/** y = x w + bias + residual, all seen as matrices; w is (inner, outer) in any strides, bias (outer). Those that are absent are NULL. */
-static bcam_status multiply(bcam_cpu_call *call, const bcam_tensor *x, const bcam_tensor *w, const bcam_tensor *y,
-                            const bcam_tensor *residual, bcam_error *err)
+bcam_status bcam_dnnl_multiply(bcam_cpu_call *call, const bcam_tensor *x, const bcam_tensor *w, const bcam_tensor *y,
+                               const bcam_tensor *residual, bcam_error *err)
 {
     const bcam_tensor *bias =
         call->step->verb == BCAM_VERB_GEMM || call->step->verb == BCAM_VERB_CONV ? &call->in[2] : NULL;
@@ -70,18 +69,17 @@ static bcam_tensor turned(const bcam_tensor *w)
 bcam_status bcam_dnnl_gemm(bcam_cpu_call *call, bcam_error *err)
 {
     bcam_tensor w = turned(&call->in[1]); /* multiplied transposed */
-    return multiply(call, &call->in[0], &w, &call->out[0], NULL, err);
+    return bcam_dnnl_multiply(call, &call->in[0], &w, &call->out[0], NULL, err);
 }
 
 bcam_status bcam_dnnl_gemm_bwd(bcam_cpu_call *call, bcam_error *err)
 {
-    return multiply(call, &call->in[0], &call->in[1], &call->out[0], NULL, err);
+    return bcam_dnnl_multiply(call, &call->in[0], &call->in[1], &call->out[0], NULL, err);
 }
 
 /* ---- 1x1 convolutions: a product over pixels ---- */
 
-/** (N,C,h,w), channels-last and without gaps between pixels, as (N h w, C). */
-static bool as_rows(const bcam_tensor *t, bcam_tensor *rows)
+bool bcam_dnnl_rows(const bcam_tensor *t, bcam_tensor *rows)
 {
     *rows = (bcam_tensor){.data = t->data,
                           .dtype = t->dtype,
@@ -105,8 +103,8 @@ bcam_status bcam_dnnl_conv_product(bcam_cpu_call *call, bcam_error *err)
     bool backward = call->step->verb == BCAM_VERB_CONV_BWD, residual = !backward && r->data;
     bcam_tensor x, y, add, w = backward ? call->in[1] : turned(&call->in[1]);
     w.rank = 2;
-    if (!is_pointwise(&call->step->u.conv, &call->in[1]) || !as_rows(&call->in[0], &x) || !as_rows(&call->out[0], &y) ||
-        (residual && !as_rows(r, &add)))
+    if (!is_pointwise(&call->step->u.conv, &call->in[1]) || !bcam_dnnl_rows(&call->in[0], &x) ||
+        !bcam_dnnl_rows(&call->out[0], &y) || (residual && !bcam_dnnl_rows(r, &add)))
         return bcam_fail(err, BCAM_E_UNSUPPORTED, "'%s' is no product over pixels", call->step->name);
-    return multiply(call, &x, &w, &y, residual ? &add : NULL, err);
+    return bcam_dnnl_multiply(call, &x, &w, &y, residual ? &add : NULL, err);
 }

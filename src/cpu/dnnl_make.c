@@ -214,7 +214,7 @@ static dnnl_status_t append_residual(dnnl_post_ops_t ops, bcam_dnnl_residual how
 bcam_status bcam_dnnl_bind_residual(bcam_cpu_call *call, const dnnl_memory_desc_t *md, const bcam_tensor *t,
                                     bcam_error *err)
 {
-    return bcam_dnnl_bind_operand(call, DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, md, t, err);
+    return bcam_dnnl_bind_operand(call, BCAM_DNNL_ARG_RESIDUAL, md, t, err);
 }
 
 bcam_status bcam_dnnl_attr(bcam_cpu_call *call, bcam_dnnl_residual how, const dnnl_memory_desc_t *residual,
@@ -305,6 +305,6 @@ void bcam_dnnl_state_fini(bcam_dnnl_state *s)
     bcam_free(s->jobs);
     bcam_free(s->places);
     bcam_free(s->packed);
-    bcam_free(s->tiles);
+    bcam_free(s->own);
     *s = (bcam_dnnl_state){0};
 }

@@ -19,7 +19,7 @@ enum {
 };
 
 /** Blocks of tiles. A thread's jobs: the slices' products of a whole block, then those of the last one. */
-typedef struct bcam_dnnl_tiles {
+typedef struct tiles {
     bcam_winograd shape; /* addresses are those of the call at each run */
     int64_t block, last, blocks, depth, slices;
     size_t in, out, patch, thread; /* offsets in a thread's scratch, and its size */
@@ -195,30 +195,11 @@ static bcam_status make_weights(bcam_cpu_call *call, const tiles *t, bcam_tensor
     return BCAM_OK;
 }
 
-bcam_status bcam_dnnl_winograd(bcam_cpu_call *call, bcam_error *err)
-{
-    bcam_dnnl_state *s = call->state;
-    if (!fits(call))
-        return bcam_fail(err, BCAM_E_UNSUPPORTED, "'%s' is no convolution for tiles", call->step->name);
-    if (!(s->tiles = bcam_alloc(1, sizeof *s->tiles)))
-        return bcam_fail_memory(err, sizeof *s->tiles, "a convolution");
-    tiles *t = s->tiles;
-    describe(call, t);
-    bcam_tensor w = {.dtype = BCAM_F32, .rank = 3, .dim = {PLACES, t->depth, t->shape.y.dim[1]}};
-    bcam_strides_dense(3, w.dim, w.stride);
-    bcam_status status = make_weights(call, t, &w, err);
-    if (status == BCAM_OK)
-        status = add_threads(call, t, &w, err);
-    if (status == BCAM_OK)
-        strcpy(s->algorithm, "Winograd F(4x4,3x3)");
-    return status;
-}
-
-dnnl_status_t bcam_dnnl_winograd_run(const bcam_cpu_call *call)
+static dnnl_status_t run(const bcam_cpu_call *call)
 {
     const bcam_dnnl *dnnl = call->context;
     const bcam_dnnl_state *s = call->state;
-    const tiles *t = s->tiles;
+    const tiles *t = s->own;
     bcam_winograd g = t->shape;
     int failed = 0;
     g.x.data = call->in[0].data;
@@ -238,4 +219,24 @@ dnnl_status_t bcam_dnnl_winograd_run(const bcam_cpu_call *call)
         bcam_winograd_out(&g, first, count, (const float *)(scratch + t->out));
     }
     return failed ? dnnl_runtime_error : dnnl_success;
+}
+
+bcam_status bcam_dnnl_winograd(bcam_cpu_call *call, bcam_error *err)
+{
+    bcam_dnnl_state *s = call->state;
+    if (!fits(call))
+        return bcam_fail(err, BCAM_E_UNSUPPORTED, "'%s' is no convolution for tiles", call->step->name);
+    tiles *t = s->own = bcam_alloc(1, sizeof *t);
+    if (!t)
+        return bcam_fail_memory(err, sizeof *t, "a convolution");
+    s->run = run;
+    describe(call, t);
+    bcam_tensor w = {.dtype = BCAM_F32, .rank = 3, .dim = {PLACES, t->depth, t->shape.y.dim[1]}};
+    bcam_strides_dense(3, w.dim, w.stride);
+    bcam_status status = make_weights(call, t, &w, err);
+    if (status == BCAM_OK)
+        status = add_threads(call, t, &w, err);
+    if (status == BCAM_OK)
+        strcpy(s->algorithm, "Winograd F(4x4,3x3)");
+    return status;
 }
