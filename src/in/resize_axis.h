@@ -7,6 +7,7 @@
 
 typedef struct bcam_axis {
     int source, result; /* lengths */
+    double before, behind; /* of the source, what is not to be seen at either end: parts of a pixel */
     int at, length;     /* the window of the result */
     int begin, end;     /* source pixels that the window needs; one more at either end does no harm */
     int taps;           /* room for weights per pixel, a multiple of BCAM_LOOP_TAPS; 0: this side keeps its length */
