@@ -222,11 +222,13 @@ static int contest(work *w)
 
 static bool read_options(int argc, char **argv, options *o)
 {
-    static const struct option known[] = {
-        {"preset", required_argument, NULL, 'p'}, {"until", required_argument, NULL, 'u'},
-        {"rounds", required_argument, NULL, 'r'}, {"name", required_argument, NULL, 'n'},
-        {"decode", required_argument, NULL, 'd'}, {"contestant", no_argument, NULL, 'c'},
-        {NULL, 0, NULL, 0}};
+    static const struct option known[] = {{"preset", required_argument, NULL, 'p'},
+                                          {"until", required_argument, NULL, 'u'},
+                                          {"rounds", required_argument, NULL, 'r'},
+                                          {"name", required_argument, NULL, 'n'},
+                                          {"decode", required_argument, NULL, 'd'},
+                                          {"contestant", no_argument, NULL, 'c'},
+                                          {NULL, 0, NULL, 0}};
     *o = (options){.preset = "torchvision", .name = "batchcam", .values = true, .rounds = 11};
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         if (option == '?')

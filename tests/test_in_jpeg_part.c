@@ -175,10 +175,11 @@ static void expect_part(const kind *k, const bcam_photo *photo, const uint8_t *a
     for (int y = p.y; y < p.y + p.h; y++)
         for (int i = p.x * 3; i < (p.x + p.w) * 3; i++) {
             size_t at = (size_t)y * (size_t)width * 3 + (size_t)i;
-            cr_assert_eq(photo->rgb[at], all[at],
-                         "%d x %d as %d, %d components, %d x %d, quality %d, restart %d, part %d %d %d %d: row %d, byte %d",
-                         k->width, k->height, width, k->components, k->h, k->v, k->quality, k->restart, p.x, p.y, p.w,
-                         p.h, y, i);
+            cr_assert_eq(
+                photo->rgb[at], all[at],
+                "%d x %d as %d, %d components, %d x %d, quality %d, restart %d, part %d %d %d %d: row %d, byte %d",
+                k->width, k->height, width, k->components, k->h, k->v, k->quality, k->restart, p.x, p.y, p.w, p.h, y,
+                i);
         }
 }
 

@@ -45,13 +45,12 @@ _Static_assert(BCAM_F32 == 0 && BCAM_F16 == 1 && BCAM_U8 == 2, "see CLI_DTYPES")
         0, "preprocess", "FILE", NULL, "the same, from a JSON file",                                                   \
             "batchcam's own, a Hugging Face preprocessor_config.json or a timm config.json.", NULL, cli_set_text, at   \
     }
-#define CLI_ROW_DECODE(at)                                                                                                          \
-    {                                                                                                                               \
-        0, "decode", "NAME", "exact", "exact, or fast: large JPEGs are decoded smaller",                                            \
-            "fast decodes a JPEG at a half, a quarter or an eighth of its size where the network's input is that much smaller, as " \
-            "Pillow's draft() does. What the network sees is then another: by 0.0 grey levels in the mean and 0 at most on photos of "   \
-            "2000 x 1500. Photos less than twice as large as they are made, and PNG, stay as they are.",                            \
-            CLI_DECODES, cli_set_choice, at                                                                                         \
+#define CLI_ROW_DECODE(at)                                                                                                                                \
+    {                                                                                                                                                     \
+        0, "decode", "NAME", "exact", "exact, or fast: large JPEGs are decoded smaller",                                                                  \
+            "fast decodes a JPEG at a half, a quarter or an eighth of its size where it is made at least that much smaller, as Pillow's draft() "         \
+            "does. What the network sees then differs, on 216 photos by half a grey level in the mean and by 36 at most. Other photos stay as they are.", \
+            CLI_DECODES, cli_set_choice, at                                                                                                               \
     }
 #define CLI_ROW_DEVICE(at)                                                                                                       \
     {                                                                                                                            \

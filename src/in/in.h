@@ -97,11 +97,11 @@ typedef struct bcam_box {
 
 /** A decoder and its buffers, for one thread; everything is reused from photo to photo. */
 typedef struct bcam_photo {
-    uint8_t *rgb; /* (rgb_height, rgb_width, 3) */
+    uint8_t *rgb;              /* (rgb_height, rgb_width, 3) */
     int rgb_width, rgb_height; /* those of the photo, or a half, a quarter or an eighth of them, rounded up */
-    bcam_box area;     /* of rgb: what shows the photo; rounding up has added a part of a pixel to a side */
-    bcam_part part;    /* of rgb: what was decoded; the other pixels mean nothing */
-    int width, height; /* of the photo, after orientation where applied */
+    bcam_box area;             /* of rgb: what shows the photo; rounding up has added a part of a pixel to a side */
+    bcam_part part;            /* of rgb: what was decoded; the other pixels mean nothing */
+    int width, height;         /* of the photo, after orientation where applied */
     int stored_width, stored_height;
     int orientation;   /* EXIF, 1 … 8; 1 where there is none */
     char message[256]; /* why not ok, one sentence without the path */
@@ -208,8 +208,8 @@ bcam_part bcam_resize_needs(const bcam_pixels *src, int dw, int dh, bcam_filter 
 
 /** Pillow's Image.resize((dw,dh), filter, area) of an RGB image, only the window of the result: out (window.h,window.w,3).
  *  `scratch` is grown as needed (bcam_realloc). */
-bcam_status bcam_resize_area(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window,
-                             uint8_t *out, uint8_t **scratch, size_t *scratch_capacity, bcam_error *err);
+bcam_status bcam_resize_area(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window, uint8_t *out,
+                             uint8_t **scratch, size_t *scratch_capacity, bcam_error *err);
 /** The same of all of an image. */
 bcam_status bcam_resize_rgb(const uint8_t *src, int sw, int sh, int dw, int dh, bcam_filter filter, int x0, int y0,
                             int w, int h, uint8_t *out, uint8_t **scratch, size_t *scratch_capacity, bcam_error *err);

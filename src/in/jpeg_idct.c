@@ -164,8 +164,7 @@ INLINE void small(const int16_t block[64], int length, uint8_t *out, size_t stri
     rows[2] = rows[3] = columns[2] = columns[3] = _mm_setzero_si128();
     small_down(in, length, FRACTION - KEPT + more, rows);
     small_along(rows, length, FRACTION + KEPT + 3 + more, columns);
-    __m128i bytes =
-        _mm_packs_epi16(_mm_packs_epi32(columns[0], columns[1]), _mm_packs_epi32(columns[2], columns[3]));
+    __m128i bytes = _mm_packs_epi16(_mm_packs_epi32(columns[0], columns[1]), _mm_packs_epi32(columns[2], columns[3]));
     uint8_t square[16];
     _mm_storeu_si128((__m128i *)square, _mm_shuffle_epi8(_mm_add_epi8(bytes, _mm_set1_epi8((char)0x80)), turned));
     for (int i = 0; i < length; i++)

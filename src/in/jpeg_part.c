@@ -19,13 +19,13 @@ typedef struct job {
     const bcam_jpeg_frame *frame;
     bcam_part part;
     uint8_t *rgb;
-    int width, height;    /* of the picture that is made */
-    int side[3];          /* samples a side that a block becomes */
-    int up_h, up_v;       /* pixels a sample of chroma */
-    int mcu_w, mcu_h;     /* pixels */
-    int across, down;     /* MCUs of the photo */
-    span x, y;            /* MCUs that the part needs */
-    int row;              /* of the picture, next to be written */
+    int width, height; /* of the picture that is made */
+    int side[3];       /* samples a side that a block becomes */
+    int up_h, up_v;    /* pixels a sample of chroma */
+    int mcu_w, mcu_h;  /* pixels */
+    int across, down;  /* MCUs of the photo */
+    span x, y;         /* MCUs that the part needs */
+    int row;           /* of the picture, next to be written */
     bcam_jpeg_scan scan;
     bcam_jpeg_codes *codes[3][2]; /* direct and alternating */
     uint32_t places[3][BCAM_JPEG_PLACES];

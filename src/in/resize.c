@@ -189,8 +189,8 @@ static bool kept(const bcam_axis *a)
     return a->source == a->result && a->before == 0 && a->behind == 0;
 }
 
-bcam_status bcam_resize_area(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window,
-                             uint8_t *out, uint8_t **scratch, size_t *scratch_capacity, bcam_error *err)
+bcam_status bcam_resize_area(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window, uint8_t *out,
+                             uint8_t **scratch, size_t *scratch_capacity, bcam_error *err)
 {
     plan p = plan_of(src, dw, dh, filter, window);
     if (kept(&p.x) && kept(&p.y)) {
