@@ -188,7 +188,7 @@ void bcam_grey(uint8_t *rgb, size_t pixels);
  *  as long as the recipe makes them. */
 int bcam_prep_reduction(const bcam_recipe *recipe, int width, int height);
 
-/** The part of photo->rgb that bcam_prep_photo looks at; only the photo's sizes and area are. */
+/** The part of photo->rgb that bcam_prep_photo looks at; of the photo, sizes and area are enough. */
 bcam_part bcam_prep_needs(const bcam_recipe *recipe, const bcam_photo *photo);
 
 /** Resizes and crops the decoded photo, made grey first where the recipe says so, into out (height, width, 3), computing only what the crop needs. *crop receives the part of the photo

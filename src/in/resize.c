@@ -183,17 +183,11 @@ static void copy_window(const bcam_axis *x, const bcam_axis *y, const uint8_t *s
     }
 }
 
-/** Whether this side keeps its length. */
-static bool kept(const bcam_axis *a)
-{
-    return a->source == a->result && a->before == 0 && a->behind == 0;
-}
-
 bcam_status bcam_resize_area(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window, uint8_t *out,
                              uint8_t **scratch, size_t *scratch_capacity, bcam_error *err)
 {
     plan p = plan_of(src, dw, dh, filter, window);
-    if (kept(&p.x) && kept(&p.y)) {
+    if (bcam_axis_kept(&p.x) && bcam_axis_kept(&p.y)) {
         copy_window(&p.x, &p.y, src->rgb, out);
         return BCAM_OK;
     }

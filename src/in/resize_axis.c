@@ -75,9 +75,14 @@ static double support_of(const bcam_axis *a, bcam_filter filter)
     return filters[filter].support * fmax(scale_of(a), 1.0);
 }
 
+bool bcam_axis_kept(const bcam_axis *a)
+{
+    return a->source == a->result && a->before == 0 && a->behind == 0;
+}
+
 void bcam_axis_measure(bcam_axis *a, bcam_filter filter)
 {
-    if (a->source == a->result && a->before == 0 && a->behind == 0) {
+    if (bcam_axis_kept(a)) {
         a->begin = a->at;
         a->end = a->at + a->length;
         a->taps = 0;

@@ -16,6 +16,8 @@ typedef struct bcam_axis {
     double *exact;            /* (taps) scratch */
 } bcam_axis;
 
+/** Whether this side keeps its length. */
+bool bcam_axis_kept(const bcam_axis *a);
 /** Sets begin, end and taps from the lengths and the window. */
 void bcam_axis_measure(bcam_axis *a, bcam_filter filter);
 /** Fills first, count and weight, and packed where `loops` want it. False: these weights are too large for any but the plain loops. */
