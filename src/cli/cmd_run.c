@@ -12,7 +12,7 @@
 typedef struct run_settings {
     const char *out, *output, *names, *preset, *preprocess, *device;
     cli_list layers, methods, targets;
-    int batch, threads, score, activation, precision, map_size, map_dtype;
+    int batch, threads, score, activation, precision, map_size, map_dtype, decode;
     int64_t limit, max_pixels;
     bool deterministic, overlay, exif, overwrite, quiet, json;
 } run_settings;
@@ -77,6 +77,7 @@ static const cli_option options[] = {
     CLI_ROW_OVERLAY(FIELD(overlay)),
     {0, "exif", NULL, NULL, "turn photos as their EXIF orientation says",
      "PIL and torchvision do not, so most models were trained without.", NULL, cli_set_flag, FIELD(exif)},
+    CLI_ROW_DECODE(FIELD(decode)),
     {0, "limit", "N", "all", "stop after N photos", NULL, NULL, cli_set_count, FIELD(limit)},
     {0, "max-pixels", "N", "89478485", "larger photos are recorded as too_large", NULL, NULL, cli_set_count,
      FIELD(max_pixels)},
@@ -256,6 +257,7 @@ static bcam_run_options make_options(const run_settings *s, char **operands, int
         .target_count = s->targets.count,
         .names = s->names,
         .exif = s->exif,
+        .decode = (bcam_decode)s->decode,
         .overlay = s->overlay,
         .overwrite = s->overwrite,
         .limit = s->limit,

@@ -97,13 +97,29 @@ static bcam_status geometry_of(const bcam_recipe *recipe, int width, int height,
     return BCAM_OK;
 }
 
-bcam_part bcam_prep_needs(const bcam_recipe *recipe, int width, int height)
+int bcam_prep_reduction(const bcam_recipe *recipe, int width, int height)
 {
     geometry g = {0};
     if (geometry_of(recipe, width, height, &g, NULL) != BCAM_OK) {
-        return (bcam_part){0, 0, width, height}; /* nobody will look at it */
+        return 1;
     }
-    return bcam_resize_needs(width, height, (int)g.width, (int)g.height, recipe->filter, g.window);
+    int64_t across = width / g.width, down = height / g.height, fits = across < down ? across : down;
+    return fits >= 8 ? 8 : fits >= 4 ? 4 : fits >= 2 ? 2 : 1;
+}
+
+static bcam_pixels picture_of(const bcam_photo *photo)
+{
+    return (bcam_pixels){photo->rgb, photo->rgb_width, photo->rgb_height, photo->area};
+}
+
+bcam_part bcam_prep_needs(const bcam_recipe *recipe, const bcam_photo *photo)
+{
+    geometry g = {0};
+    bcam_pixels picture = picture_of(photo);
+    if (geometry_of(recipe, photo->width, photo->height, &g, NULL) != BCAM_OK) {
+        return (bcam_part){0, 0, picture.width, picture.height}; /* nobody will look at it */
+    }
+    return bcam_resize_needs(&picture, (int)g.width, (int)g.height, recipe->filter, g.window);
 }
 
 bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_t *out, bcam_box *crop, bcam_error *err)
@@ -113,12 +129,13 @@ bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_
     if (status != BCAM_OK) {
         return status;
     }
-    bcam_part w = g.window, part = bcam_prep_needs(recipe, photo->width, photo->height);
+    bcam_part w = g.window, part = bcam_prep_needs(recipe, photo);
+    bcam_pixels picture = picture_of(photo);
     for (int y = part.y; recipe->grey && y < part.y + part.h; y++) {
-        bcam_grey(photo->rgb + ((size_t)y * (size_t)photo->width + (size_t)part.x) * 3, (size_t)part.w);
+        bcam_grey(photo->rgb + ((size_t)y * (size_t)photo->rgb_width + (size_t)part.x) * 3, (size_t)part.w);
     }
-    status = bcam_resize_rgb(photo->rgb, photo->width, photo->height, (int)g.width, (int)g.height, recipe->filter, w.x,
-                             w.y, w.w, w.h, out, &photo->scratch, &photo->scratch_capacity, err);
+    status = bcam_resize_area(&picture, (int)g.width, (int)g.height, recipe->filter, w, out, &photo->scratch,
+                              &photo->scratch_capacity, err);
     if (status != BCAM_OK) {
         return status;
     }
