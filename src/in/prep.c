@@ -106,6 +106,22 @@ bcam_part bcam_prep_needs(const bcam_recipe *recipe, int width, int height)
     return bcam_resize_needs(width, height, (int)g.width, (int)g.height, recipe->filter, g.window);
 }
 
+/** The part that will be looked at, as the recipe wants it. */
+static void make_grey(const bcam_recipe *recipe, bcam_photo *photo, bcam_part part)
+{
+    for (int y = part.y; recipe->grey && y < part.y + part.h; y++) {
+        bcam_grey(photo->rgb + ((size_t)y * (size_t)photo->width + (size_t)part.x) * 3, (size_t)part.w);
+    }
+}
+
+/** What the network sees, in pixels of the photo. */
+static bcam_box crop_of(const bcam_recipe *recipe, const bcam_photo *photo, const geometry *g)
+{
+    double per_x = (double)photo->width / (double)g->width, per_y = (double)photo->height / (double)g->height;
+    return (bcam_box){(double)g->x.start * per_x, (double)g->y.start * per_y, recipe->width * per_x,
+                      recipe->height * per_y};
+}
+
 bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_t *out, bcam_box *crop, bcam_error *err)
 {
     geometry g = {0};
@@ -113,10 +129,8 @@ bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_
     if (status != BCAM_OK) {
         return status;
     }
-    bcam_part w = g.window, part = bcam_prep_needs(recipe, photo->width, photo->height);
-    for (int y = part.y; recipe->grey && y < part.y + part.h; y++) {
-        bcam_grey(photo->rgb + ((size_t)y * (size_t)photo->width + (size_t)part.x) * 3, (size_t)part.w);
-    }
+    bcam_part w = g.window;
+    make_grey(recipe, photo, bcam_prep_needs(recipe, photo->width, photo->height));
     status = bcam_resize_rgb(photo->rgb, photo->width, photo->height, (int)g.width, (int)g.height, recipe->filter, w.x,
                              w.y, w.w, w.h, out, &photo->scratch, &photo->scratch_capacity, err);
     if (status != BCAM_OK) {
@@ -125,8 +139,39 @@ bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_
     if (w.w < recipe->width || w.h < recipe->height) {
         spread(out, recipe->height, recipe->width, g.x, g.y);
     }
-    double per_x = (double)photo->width / (double)g.width, per_y = (double)photo->height / (double)g.height;
-    *crop =
-        (bcam_box){(double)g.x.start * per_x, (double)g.y.start * per_y, recipe->width * per_x, recipe->height * per_y};
+    *crop = crop_of(recipe, photo, &g);
+    return BCAM_OK;
+}
+
+bcam_status bcam_prep_measure(const bcam_recipe *recipe, const bcam_photo *photo, bcam_pack *pack, bcam_error *err)
+{
+    geometry g = {0};
+    bcam_status status = geometry_of(recipe, photo->width, photo->height, &g, err);
+    if (status == BCAM_OK) {
+        bcam_resize_measure(photo->width, photo->height, (int)g.width, (int)g.height, recipe->filter, g.window, pack);
+        pack->window = (bcam_part){(int)g.x.at, (int)g.y.at, g.window.w, g.window.h};
+    }
+    return status;
+}
+
+bcam_status bcam_prep_pack(const bcam_recipe *recipe, bcam_photo *photo, const bcam_pack *pack, uint8_t *pixels,
+                           int32_t *const table[2], bcam_box *crop, bcam_error *err)
+{
+    geometry g = {0};
+    bcam_status status = geometry_of(recipe, photo->width, photo->height, &g, err);
+    if (status == BCAM_OK) {
+        status = bcam_resize_tables(photo->width, photo->height, (int)g.width, (int)g.height, recipe->filter, g.window,
+                                    table, &photo->scratch, &photo->scratch_capacity, err);
+    }
+    if (status != BCAM_OK) {
+        return status;
+    }
+    bcam_part part = pack->part;
+    make_grey(recipe, photo, part);
+    for (int y = 0; y < part.h; y++) {
+        const uint8_t *row = photo->rgb + ((size_t)(part.y + y) * (size_t)photo->width + (size_t)part.x) * 3;
+        memcpy(pixels + (size_t)y * (size_t)part.w * 3, row, (size_t)part.w * 3);
+    }
+    *crop = crop_of(recipe, photo, &g);
     return BCAM_OK;
 }

@@ -148,8 +148,8 @@ static bcam_status place_results(bcam_engine *e, bcam_error *err)
                             e->info.batch, e->info.classes);
 }
 
-bcam_status bcam_engine_make(const char *model, const bcam_engine_options *options, bool pictures, bcam_engine **out,
-                             bcam_error *err)
+bcam_status bcam_engine_make(const char *model, const bcam_engine_options *options, bcam_engine_extras extras,
+                             bcam_engine **out, bcam_error *err)
 {
     if (!out)
         return bcam_fail(err, BCAM_E_ARGUMENT, "there is no place for the engine");
@@ -166,7 +166,7 @@ bcam_status bcam_engine_make(const char *model, const bcam_engine_options *optio
     e->info.classes = e->options.classes ? e->options.classes : 1;
     e->info.layer_count = e->options.layer_count ? e->options.layer_count : 1;
     e->log = (bcam_log){e->options.log, e->options.log_data};
-    e->pictures = pictures;
+    e->extras = extras;
     bcam_status status = check_options(&e->options, err);
     if (status == BCAM_OK)
         status = choose_methods(e, err);
@@ -192,7 +192,7 @@ bcam_status bcam_engine_make(const char *model, const bcam_engine_options *optio
 
 bcam_status bcam_engine_open(const char *model, const bcam_engine_options *options, bcam_engine **out, bcam_error *err)
 {
-    return bcam_engine_make(model, options, false, out, err);
+    return bcam_engine_make(model, options, (bcam_engine_extras){0}, out, err);
 }
 
 void bcam_engine_close(bcam_engine **engine)

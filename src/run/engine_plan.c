@@ -198,7 +198,7 @@ static bcam_status plan_input(bcam_engine *e, const bcam_net_info *info, bcam_pl
     step->in[0] = e->pixels;
     step->in[1] = lut_value;
     step->out[0] = e->input;
-    return BCAM_OK;
+    return bcam_engine_plan_room(e, plan, err);
 }
 
 /* Backward steps only to layers whose gradient is not constant. */
@@ -227,7 +227,7 @@ static bcam_status plan_gradients(bcam_engine *e, const bcam_net_info *info, bca
 static bcam_status plan_maps(bcam_engine *e, bcam_plan *plan, bcam_error *err)
 {
     bcam_cam_output output = {.signed_maps = e->options.signed_maps, .dtype = e->options.map_dtype, .colours = -1};
-    if (e->pictures && (output.colours = bcam_cam_colours(plan)) < 0)
+    if (e->extras.pictures && (output.colours = bcam_cam_colours(plan)) < 0)
         return out_of_memory(err);
     output.picture_height = e->info.height;
     output.picture_width = e->info.width;
