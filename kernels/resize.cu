@@ -21,8 +21,8 @@ struct ResizeArgs {
     int height, width, tiles_across, tiles_of_photo;
 };
 
-constexpr int side_of_tile = 32, warps_of_block = threads_of_block / warp,
-              rows_of_thread = side_of_tile / warps_of_block;
+constexpr int side_of_tile = 32, parts_of_tile = 2, warps_of_block = threads_of_block / warp;
+constexpr int rows_of_thread = side_of_tile / warps_of_block, pixels_of_thread = rows_of_thread / parts_of_tile;
 
 /** A pass along one side: pixels `begin` … of a window of `length`, the rows of a table, bytes from one source pixel to
  * the next. */
@@ -37,7 +37,7 @@ struct Pass {
     /** Pixel i is made of `count` source pixels from `from` on. One that is not there is made of none. */
     __device__ __forceinline__ const int *find(int i, int *from, int *count) const
     {
-        const int *row = table + (int64_t)(holds(i) ? i : 0) * (BCAM_RESIZE_ROW + taps);
+        const int *row = table + (holds(i) ? i : 0) * (BCAM_RESIZE_ROW + taps);
         *from = !holds(i) ? 0 : taps == 0 ? i : __ldg(row);
         *count = !holds(i) ? 0 : taps == 0 ? 1 : __ldg(row + 1);
         return row + BCAM_RESIZE_ROW;
@@ -78,8 +78,9 @@ __device__ __forceinline__ void find_range(const Pass &p, int lane, int *low, in
 {
     int from, count;
     p.find(p.begin + lane, &from, &count);
-    *low = count > 0 ? from : 0x7fffffff;
-    *high = count > 0 ? from + count : 0;
+    const bool any = count > 0 && lane < side_of_tile / parts_of_tile;
+    *low = any ? from : 0x7fffffff;
+    *high = any ? from + count : 0;
     for (int d = warp / 2; d > 0; d >>= 1) {
         const int other_low = __shfl_xor_sync(all_lanes, *low, d), other_high = __shfl_xor_sync(all_lanes, *high, d);
         *low = other_low < *low ? other_low : *low;
@@ -94,16 +95,17 @@ __device__ __forceinline__ void first_pass(const Pass &a, const Pass &b, const u
     Sums sums[rows_of_thread];
     int from, count;
     const int *weights = a.find(a.begin + lane, &from, &count);
-    const unsigned char *p = photo + (int64_t)from * a.step + (int64_t)row * b.step;
+    int at = from * a.step + row * b.step; /* a block of photos has less than 2^31 bytes */
 #pragma unroll
     for (int j = 0; j < rows_of_thread; j++)
         sums[j].begin();
-    for (int t = 0; t < count; t++, p += a.step) {
+#pragma unroll 1 /* twelve loads at once are enough, and more registers than there are would be too many */
+    for (int t = 0; t < count; t++, at += a.step) {
         const unsigned weight = a.weight(weights, t);
 #pragma unroll
         for (int j = 0; j < rows_of_thread; j++)
             if (row + j * warps_of_block < high) {
-                const unsigned char *pixel = p + (int64_t)(j * warps_of_block) * b.step;
+                const unsigned char *pixel = photo + (at + j * warps_of_block * b.step);
                 sums[j].add(__ldg(pixel), __ldg(pixel + 1), __ldg(pixel + 2), weight);
             }
     }
@@ -119,6 +121,7 @@ __device__ __forceinline__ void second_pass(const Pass &b, int i, int start, con
     const int *weights = b.find(i, &from, &count);
     const int first = from > start ? from : start,
               end = from + count < start + side_of_tile ? from + count : start + side_of_tile;
+#pragma unroll 1
     for (int s = first; s < end; s++) {
         const unsigned pixel = between[(s - start) * side_of_tile];
         sums->add(pixel & 255, pixel >> 8 & 255, pixel >> 16, b.weight(weights, s - from));
@@ -130,7 +133,9 @@ __global__ void BCAM_BOUNDS resize(ResizeArgs a)
     BCAM_SHARED(unsigned, between, side_of_tile *side_of_tile);
     const int lane = threadIdx.x % warp, mine = threadIdx.x / warp;
     unsigned *own = between + mine * side_of_tile + lane;
-    for (int64_t tile = blockIdx.x; tile < a.tiles; tile += gridDim.x) {
+    for (int64_t i = blockIdx.x; i < a.tiles * parts_of_tile; i += gridDim.x) {
+        const int64_t tile = i / parts_of_tile;
+        const int part = (int)(i % parts_of_tile) * (side_of_tile / parts_of_tile);
         const int n = (int)(tile / a.tiles_of_photo), at = (int)(tile - (int64_t)n * a.tiles_of_photo);
         const int top = at / a.tiles_across * side_of_tile, left = at % a.tiles_across * side_of_tile;
         const int *frame = a.frames + n * a.frame_stride;
@@ -140,24 +145,25 @@ __global__ void BCAM_BOUNDS resize(ResizeArgs a)
                              frame[BCAM_FRAME_W], 3};
         const Pass down = {a.tables + frame[BCAM_FRAME_Y_TABLE], frame[BCAM_FRAME_Y_TAPS], top - frame[BCAM_FRAME_Y],
                            frame[BCAM_FRAME_H], 3 * frame[BCAM_FRAME_STRIDE]};
-        const Pass first = columns_first ? down : across, second = columns_first ? across : down;
-        Sums sums[rows_of_thread];
+        Pass first = columns_first ? down : across, second = columns_first ? across : down;
+        Sums sums[pixels_of_thread];
         int low, high;
+        second.begin += part;
 #pragma unroll
-        for (int j = 0; j < rows_of_thread; j++)
+        for (int j = 0; j < pixels_of_thread; j++)
             sums[j].begin();
         find_range(second, lane, &low, &high);
         for (int start = low; start < high; start += side_of_tile) {
             first_pass(first, second, photo, lane, start + mine, high, own);
             __syncthreads();
 #pragma unroll
-            for (int j = 0; j < rows_of_thread; j++)
+            for (int j = 0; j < pixels_of_thread; j++)
                 second_pass(second, second.begin + mine + j * warps_of_block, start, between + lane, &sums[j]);
             __syncthreads();
         }
 #pragma unroll
-        for (int j = 0; j < rows_of_thread; j++) {
-            const int other = mine + j * warps_of_block;
+        for (int j = 0; j < pixels_of_thread; j++) {
+            const int other = part + mine + j * warps_of_block;
             const int row = top + (columns_first ? lane : other), column = left + (columns_first ? other : lane);
             const unsigned pixel = first.holds(first.begin + lane) ? sums[j].pixel() : 0;
             unsigned char *out = a.out + n * a.out_stride[0] + row * a.out_stride[2] + column * a.out_stride[3];
@@ -189,5 +195,5 @@ extern "C" cudaError_t bcam_kernel_RESIZE(const bcam_kernel_call *call, cudaStre
     args.tiles_across = (args.width + side_of_tile - 1) / side_of_tile;
     args.tiles_of_photo = (args.height + side_of_tile - 1) / side_of_tile * args.tiles_across;
     args.tiles = out->dim[0] * args.tiles_of_photo;
-    return launch<resize>(blocks_for(args.tiles * threads_of_block), threads_of_block, 0, stream, args);
+    return launch<resize>(blocks_for(args.tiles * parts_of_tile * threads_of_block), threads_of_block, 0, stream, args);
 }

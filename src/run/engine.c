@@ -167,6 +167,7 @@ bcam_status bcam_engine_make(const char *model, const bcam_engine_options *optio
     e->info.layer_count = e->options.layer_count ? e->options.layer_count : 1;
     e->log = (bcam_log){e->options.log, e->options.log_data};
     e->extras = extras;
+    e->photos = -1;
     bcam_status status = check_options(&e->options, err);
     if (status == BCAM_OK)
         status = choose_methods(e, err);

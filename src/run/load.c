@@ -108,7 +108,7 @@ static bool take_room(bcam_load *l, size_t worth, size_t bytes, size_t numbers, 
     bytes = bcam_frame_bytes(bytes);
     worth = bcam_frame_bytes(worth);
     size_t beyond = bytes > worth ? bytes - worth : 0;
-#pragma omp critical(bcam_load_room)
+#pragma omp critical
     {
         fits = beyond <= l->spare && numbers <= l->room.numbers - l->used.numbers;
         if (fits) {
