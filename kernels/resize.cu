@@ -88,26 +88,34 @@ __device__ __forceinline__ void find_range(const Pass &p, int lane, int *low, in
     }
 }
 
-/** A row of the source for each of a thread's sums, those below `high`. */
+/** A row of the source for each of a thread's sums; those from `high` on are not asked for, and repeat the last one. */
 __device__ __forceinline__ void first_pass(const Pass &a, const Pass &b, const unsigned char *photo, int lane, int row,
                                            int high, unsigned *between)
 {
     Sums sums[rows_of_thread];
-    int from, count;
+    int from, count, at[rows_of_thread]; /* a block of photos has less than 2^31 bytes */
     const int *weights = a.find(a.begin + lane, &from, &count);
-    int at = from * a.step + row * b.step; /* a block of photos has less than 2^31 bytes */
 #pragma unroll
-    for (int j = 0; j < rows_of_thread; j++)
+    for (int j = 0; j < rows_of_thread; j++) {
+        const int own = row + j * warps_of_block;
+        at[j] = from * a.step + (own < high ? own : high - 1) * b.step;
         sums[j].begin();
+    }
 #pragma unroll 1 /* twelve loads at once are enough, and more registers than there are would be too many */
-    for (int t = 0; t < count; t++, at += a.step) {
+    for (int t = 0; t < count; t++) {
         const unsigned weight = a.weight(weights, t);
+        unsigned red[rows_of_thread], green[rows_of_thread], blue[rows_of_thread];
+#pragma unroll
+        for (int j = 0; j < rows_of_thread; j++) {
+            const unsigned char *pixel = photo + at[j];
+            red[j] = __ldg(pixel);
+            green[j] = __ldg(pixel + 1);
+            blue[j] = __ldg(pixel + 2);
+            at[j] += a.step;
+        }
 #pragma unroll
         for (int j = 0; j < rows_of_thread; j++)
-            if (row + j * warps_of_block < high) {
-                const unsigned char *pixel = photo + (at + j * warps_of_block * b.step);
-                sums[j].add(__ldg(pixel), __ldg(pixel + 1), __ldg(pixel + 2), weight);
-            }
+            sums[j].add(red[j], green[j], blue[j], weight);
     }
 #pragma unroll
     for (int j = 0; j < rows_of_thread; j++)
