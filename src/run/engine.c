@@ -275,13 +275,13 @@ void bcam_engine_algorithms(const bcam_engine *engine, bcam_algorithm_fn fn, voi
         fn(data, s, engine->steps[s].name, engine->steps[s].verb, engine->api->algorithm(engine->program, s));
 }
 
-/* The runs of all K repeat what comes behind the forward pass; a step that only looks at memory otherwise moves nothing. */
+/* The runs of all K repeat what comes behind the forward pass; a step that only looks at memory otherwise moves nothing. Resizing is not the network's. */
 bcam_engine_work bcam_engine_get_work(const bcam_engine *e)
 {
     bcam_engine_work work = {0};
     for (size_t s = 0; s < e->step_count; s++) {
         const struct bcam_step_name *step = &e->steps[s];
-        double runs = step->segment >= BCAM_SEGMENT_BACKWARD ? e->chunks : 1;
+        double runs = step->segment == BCAM_SEGMENT_RESIZE ? 0 : step->segment >= BCAM_SEGMENT_BACKWARD ? e->chunks : 1;
         work.flop += runs * step->flop / e->info.batch;
         if (strcmp(e->api->algorithm(e->program, s), "alias") != 0)
             work.bytes += runs * step->bytes / e->info.batch;

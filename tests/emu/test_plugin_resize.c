@@ -10,7 +10,7 @@ static fix_job *open_photos(void)
 {
     fix_job *job = fix_open(5, true);
     for (int i = 0; i < 15; i++)
-        fix_jpeg(fix_in(job, fix_text("photos/%c.jpg", 'a' + i)), (uint64_t)i, 11 + 23 * i, 13 + 61 * (i * 5 % 7));
+        fix_jpeg(fix_in(job, "photos/%c.jpg", 'a' + i), (uint64_t)i, 11 + 23 * i, 13 + 61 * (i * 5 % 7));
     fix_png(fix_in(job, "photos/p.png"), 20, 10, 12);
     fix_png(fix_in(job, "photos/q.png"), 21, 5, 400);
     fix_truncated(fix_in(job, "photos/c2.jpg"), 3);
