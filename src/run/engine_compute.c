@@ -16,8 +16,8 @@ static bcam_status check_pair(const bcam_engine *e, int pair, bcam_error *err)
     return BCAM_OK;
 }
 
-/* `b` may have neither pixels nor input: then the photos lie in the pair's room. */
-static bcam_status check_batch(const bcam_engine *e, const bcam_batch *b, int pair, bcam_error *err)
+/* `packed`: it has neither pixels nor input, for the photos lie in the pair's room. */
+static bcam_status check_batch(const bcam_engine *e, const bcam_batch *b, bool packed, int pair, bcam_error *err)
 {
     bcam_status status = check_pair(e, pair, err);
     if (status != BCAM_OK)
@@ -28,6 +28,8 @@ static bcam_status check_batch(const bcam_engine *e, const bcam_batch *b, int pa
         return bcam_fail(err, BCAM_E_ARGUMENT, "pair %d is still under way; call bcam_engine_finish first", pair);
     if (b->count < 1 || b->count > e->info.batch)
         return bcam_fail(err, BCAM_E_ARGUMENT, "a batch must have 1 to %d photos, not %d", e->info.batch, b->count);
+    if (!packed && !b->pixels == !b->input)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "a batch has either pixels or input, not both and not neither");
     for (int i = 0; b->classes && i < b->count * e->info.classes; i++)
         if (b->classes[i] >= e->info.class_count)
             return bcam_fail(err, BCAM_E_CLASS, "class %d of photo %d is not there; the model has classes 0 to %d",
@@ -199,7 +201,7 @@ static bcam_status start_chunks(bcam_engine *e, unsigned forward, int pair, bcam
 static bcam_status start(bcam_engine *e, const bcam_batch *batch, const bcam_engine_room *used, int pair,
                          bcam_error *err)
 {
-    bcam_status status = check_batch(e, batch, pair, err);
+    bcam_status status = check_batch(e, batch, used != NULL, pair, err);
     if (status != BCAM_OK)
         return status;
     bcam_engine_pair *on = &e->pair[pair];
@@ -230,8 +232,6 @@ static bcam_status start(bcam_engine *e, const bcam_batch *batch, const bcam_eng
 
 bcam_status bcam_engine_start(bcam_engine *e, const bcam_batch *batch, int pair, bcam_error *err)
 {
-    if (batch && !batch->pixels == !batch->input)
-        return bcam_fail(err, BCAM_E_ARGUMENT, "a batch has either pixels or input, not both and not neither");
     return start(e, batch, NULL, pair, err);
 }
 
