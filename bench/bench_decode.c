@@ -1,6 +1,6 @@
 /* bench_decode.c - JPEGs of a folder to the bytes or numbers that a network takes, on one thread: photos a second, and where the time goes.
  *
- *     bench_decode FOLDER [--preset NAME] [--until bytes|values] [--rounds R] [--contestant [--name NAME]]
+ *     bench_decode FOLDER [--preset NAME] [--until bytes|values] [--decode exact|fast] [--rounds R] [--contestant [--name NAME]]
  *
  * "values" is the network's input, float32 (3,224,224), from the bytes by table, as on a device. A contestant (bench.h) says in its facts the
  * check sum of all that it makes. */
@@ -17,7 +17,7 @@ enum { SIDE = 224, AREA = SIDE * SIDE, MOST_PHOTOS = 10000, MOST_ROUNDS = 1000 }
 
 typedef struct options {
     const char *folder, *preset, *name;
-    bool values, contestant;
+    bool values, fast, contestant;
     int rounds;
 } options;
 
@@ -89,7 +89,7 @@ static bool prepare(work *w)
 /** The whole of it, from the file on. */
 static bool do_photo(work *w, const char *path)
 {
-    bcam_photo_limits limits = {.max_pixels = INT32_MAX, .recipe = &w->recipe};
+    bcam_photo_limits limits = {.max_pixels = INT32_MAX, .recipe = &w->recipe, .reduce = w->o.fast};
     if (bcam_photo_load(&w->photo, path, &limits) != BCAM_OUTCOME_OK) {
         fprintf(stderr, "%s: %s\n", path, w->photo.message);
         return false;
@@ -133,7 +133,7 @@ static bool time_stages(work *w, double ms[STAGES])
 {
     const bcam_recipe one = {.height = 1, .width = 1, .resize = BCAM_RESIZE_NONE, .crop = true};
     bcam_photo_limits walk = {.max_pixels = INT32_MAX, .recipe = &one},
-                      need = {.max_pixels = INT32_MAX, .recipe = &w->recipe};
+                      need = {.max_pixels = INT32_MAX, .recipe = &w->recipe, .reduce = w->o.fast};
     memset(ms, 0, STAGES * sizeof *ms);
     for (int i = 0; i < w->count; i++) {
         char *data = NULL;
@@ -222,10 +222,13 @@ static int contest(work *w)
 
 static bool read_options(int argc, char **argv, options *o)
 {
-    static const struct option known[] = {
-        {"preset", required_argument, NULL, 'p'}, {"until", required_argument, NULL, 'u'},
-        {"rounds", required_argument, NULL, 'r'}, {"name", required_argument, NULL, 'n'},
-        {"contestant", no_argument, NULL, 'c'},   {NULL, 0, NULL, 0}};
+    static const struct option known[] = {{"preset", required_argument, NULL, 'p'},
+                                          {"until", required_argument, NULL, 'u'},
+                                          {"rounds", required_argument, NULL, 'r'},
+                                          {"name", required_argument, NULL, 'n'},
+                                          {"decode", required_argument, NULL, 'd'},
+                                          {"contestant", no_argument, NULL, 'c'},
+                                          {NULL, 0, NULL, 0}};
     *o = (options){.preset = "torchvision", .name = "batchcam", .values = true, .rounds = 11};
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         if (option == '?')
@@ -233,6 +236,7 @@ static bool read_options(int argc, char **argv, options *o)
         o->preset = option == 'p' ? optarg : o->preset;
         o->name = option == 'n' ? optarg : o->name;
         o->values = option == 'u' ? strcmp(optarg, "bytes") != 0 : o->values;
+        o->fast = option == 'd' ? strcmp(optarg, "fast") == 0 : o->fast;
         o->rounds = option == 'r' ? atoi(optarg) : o->rounds;
         o->contestant |= option == 'c';
     }
@@ -246,7 +250,7 @@ int main(int argc, char **argv)
     bcam_error err = {0};
     if (!read_options(argc, argv, &w.o)) {
         fputs(
-            "Usage: bench_decode FOLDER [--preset NAME] [--until bytes|values] [--rounds R] [--contestant [--name NAME]]\n",
+            "Usage: bench_decode FOLDER [--preset NAME] [--until bytes|values] [--decode exact|fast] [--rounds R] [--contestant [--name NAME]]\n",
             stderr);
         return 2;
     }

@@ -1,4 +1,5 @@
-/* JPEGs of which only a part is decoded, against libjpeg decoding all of them: every kind, random parts, restarts, odd sizes, damage. */
+/* JPEGs of which only a part is decoded, or all of it smaller, against libjpeg decoding all of them: every kind, random parts, restarts, odd sizes,
+ * damage. */
 #include <setjmp.h>
 
 #include "in_fixture.h"
@@ -132,11 +133,12 @@ static void on_edge(j_decompress_ptr c)
     (void)c;
 }
 
-static bool read_all(struct jpeg_decompress_struct *c, uint8_t *out)
+static bool read_all(struct jpeg_decompress_struct *c, int reduction, uint8_t *out)
 {
     if (jpeg_read_header(c, TRUE) != JPEG_HEADER_OK)
         return false;
     c->out_color_space = c->num_components == 4 ? JCS_CMYK : JCS_RGB;
+    c->scale_denom = (unsigned)reduction;
     if (!jpeg_start_decompress(c))
         return false;
     while (c->output_scanline < c->output_height) {
@@ -148,8 +150,8 @@ static bool read_all(struct jpeg_decompress_struct *c, uint8_t *out)
     return true;
 }
 
-/** RGB in (height, width, 3); for CMYK, 4. What ends too early is an error. */
-static bool decode_all(const uint8_t *data, size_t bytes, uint8_t *out, long *warnings)
+/** RGB in (height, width, 3), each side `reduction` times shorter; for CMYK, 4. What ends too early is an error. */
+static bool decode_all(const uint8_t *data, size_t bytes, int reduction, uint8_t *out, long *warnings)
 {
     struct jpeg_decompress_struct c;
     handler h;
@@ -159,7 +161,7 @@ static bool decode_all(const uint8_t *data, size_t bytes, uint8_t *out, long *wa
     h.errors.emit_message = on_warning;
     jpeg_create_decompress(&c);
     c.src = &source;
-    bool good = setjmp(h.stop) == 0 && read_all(&c, out);
+    bool good = setjmp(h.stop) == 0 && read_all(&c, reduction, out);
     *warnings = h.errors.num_warnings;
     jpeg_destroy_decompress(&c);
     return good;
@@ -168,15 +170,38 @@ static bool decode_all(const uint8_t *data, size_t bytes, uint8_t *out, long *wa
 static void expect_part(const kind *k, const bcam_photo *photo, const uint8_t *all)
 {
     bcam_part p = photo->part;
-    cr_assert(p.x >= 0 && p.y >= 0 && p.w > 0 && p.h > 0 && p.x + p.w <= k->width && p.y + p.h <= k->height);
+    int width = photo->rgb_width;
+    cr_assert(p.x >= 0 && p.y >= 0 && p.w > 0 && p.h > 0 && p.x + p.w <= width && p.y + p.h <= photo->rgb_height);
     for (int y = p.y; y < p.y + p.h; y++)
         for (int i = p.x * 3; i < (p.x + p.w) * 3; i++) {
-            size_t at = (size_t)y * (size_t)k->width * 3 + (size_t)i;
-            cr_assert_eq(photo->rgb[at], all[at],
-                         "%d x %d, %d components, %d x %d, quality %d, restart %d, part %d %d %d %d: row %d, byte %d",
-                         k->width, k->height, k->components, k->h, k->v, k->quality, k->restart, p.x, p.y, p.w, p.h, y,
-                         i);
+            size_t at = (size_t)y * (size_t)width * 3 + (size_t)i;
+            cr_assert_eq(
+                photo->rgb[at], all[at],
+                "%d x %d as %d, %d components, %d x %d, quality %d, restart %d, part %d %d %d %d: row %d, byte %d",
+                k->width, k->height, width, k->components, k->h, k->v, k->quality, k->restart, p.x, p.y, p.w, p.h, y,
+                i);
         }
+}
+
+/** By how much a photo may be decoded smaller, in the plainest words: both sides stay as long as they are made. */
+static int reduction_for(const bcam_recipe *recipe, const kind *k)
+{
+    if (recipe->resize == BCAM_RESIZE_NONE)
+        return 1;
+    int shorter = k->width < k->height ? k->width : k->height, longer = k->width + k->height - shorter;
+    int longer_made = (int)((double)(recipe->resize_to * longer) / shorter);
+    for (int by = 8; by > 1; by /= 2)
+        if (recipe->resize_to * by <= shorter && longer_made * by <= longer)
+            return by;
+    return 1;
+}
+
+/** A photo is as large as it is, and decoded so much smaller. */
+static void expect_sizes(const kind *k, const bcam_photo *photo, int reduction)
+{
+    cr_assert(photo->width == k->width && photo->height == k->height);
+    cr_assert_eq(photo->rgb_width, (k->width + reduction - 1) / reduction);
+    cr_assert_eq(photo->rgb_height, (k->height + reduction - 1) / reduction);
 }
 
 /** A recipe that needs some part of a photo. */
@@ -185,9 +210,10 @@ static bcam_recipe random_recipe(uint64_t *seed)
     bcam_recipe recipe = {.resize = below(seed, 3) ? BCAM_RESIZE_SHORTER : BCAM_RESIZE_NONE,
                           .filter = (bcam_filter)below(seed, 6),
                           .crop = true,
-                          .resize_to = 1 + below(seed, 150),
-                          .height = 1 + below(seed, 100)};
-    recipe.width = 1 + below(seed, 100);
+                          .resize_to = 1 + below(seed, below(seed, 2) ? 150 : 40)};
+    int most = below(seed, 2) ? 100 : 1 + recipe.resize_to / 2;
+    recipe.height = 1 + below(seed, most);
+    recipe.width = 1 + below(seed, most);
     return recipe;
 }
 
@@ -201,9 +227,9 @@ static bool fast_here(void)
 }
 
 /** The kinds of which a part alone must be decoded; others may be decoded whole. */
-static bool usual(const kind *k)
+static bool usual(const kind *k, int reduction)
 {
-    bool factors = k->components == 1 || k->h * k->v == 1 || (k->h == 2 && k->v <= 2 && k->width > 4);
+    bool factors = k->components == 1 || k->h * k->v == 1 || (k->h == 2 && k->v <= 2 && k->width > 4 * reduction);
     return !k->progressive && !k->arithmetic && k->components != 4 && k->chroma_h == 1 && factors && !k->noise;
 }
 
@@ -213,28 +239,73 @@ Test(in_jpeg_part, any_part_of_any_kind)
     uint64_t seed = test_seed();
     bcam_photo photo = {0};
     int parts = 0;
-    for (int round = 0; round < 1500; round++) {
+    for (int round = 0; round < 2000; round++) {
         kind k = random_kind(&seed);
         bcam_recipe recipe = random_recipe(&seed);
-        bcam_photo_limits limits = {.max_pixels = MOST * MOST, .recipe = round % 5 ? &recipe : NULL};
+        bcam_photo_limits limits = {
+            .max_pixels = MOST * MOST, .recipe = round % 5 ? &recipe : NULL, .reduce = below(&seed, 2)};
+        int reduction = limits.reduce && limits.recipe ? reduction_for(&recipe, &k) : 1;
         size_t bytes;
         long warnings;
         uint8_t *data = encode(&k, &seed, &bytes);
-        cr_assert(decode_all(data, bytes, all, &warnings) && warnings == 0);
+        cr_assert(decode_all(data, bytes, reduction, all, &warnings) && warnings == 0);
         if (photo.rgb)
             memset(photo.rgb, 0xA5, photo.capacity);
         cr_assert_eq(bcam_photo_decode(&photo, data, bytes, &limits), BCAM_OUTCOME_OK, "%s", photo.message);
+        expect_sizes(&k, &photo, reduction);
         if (k.components != 4)
             expect_part(&k, &photo, all);
-        bcam_part need = bcam_prep_needs(&recipe, k.width, k.height);
-        bool small = need.w < k.width || need.h < k.height, partly = photo.part.w < k.width || photo.part.h < k.height;
-        cr_assert_eq(partly, limits.recipe && small && fast_here() && (usual(&k) || partly), "round %d", round);
+        bcam_part need = bcam_prep_needs(&recipe, &photo);
+        bool small = need.w < photo.rgb_width || need.h < photo.rgb_height,
+             partly = photo.part.w < photo.rgb_width || photo.part.h < photo.rgb_height;
+        cr_assert_eq(partly, limits.recipe && small && fast_here() && (usual(&k, reduction) || partly), "round %d",
+                     round);
         parts += partly;
         free(data);
     }
     bcam_photo_fini(&photo);
     fprintf(stderr, "%d decoded in part\n", parts);
     cr_assert(parts > 300 || !fast_here());
+}
+
+/** The same where photos are decoded by every reduction; the part that is needed shows that it was not libjpeg that did it. */
+Test(in_jpeg_part, any_part_of_smaller_ones)
+{
+    static uint8_t all[MOST * MOST * 4];
+    uint64_t seed = test_seed();
+    bcam_photo photo = {0};
+    int parts[9] = {0}; /* by reduction */
+    for (int round = 0; round < 1500; round++) {
+        kind k = random_kind(&seed);
+        int by = 2 << round % 3, shorter = k.width < k.height ? k.width : k.height;
+        bcam_recipe recipe = random_recipe(&seed);
+        recipe.resize = BCAM_RESIZE_SHORTER;
+        recipe.resize_to = shorter / by - below(&seed, 2 + shorter / by / 4);
+        recipe.resize_to = recipe.resize_to < 1 ? 1 : recipe.resize_to;
+        recipe.height = 1 + below(&seed, 1 + recipe.resize_to / 2);
+        recipe.width = 1 + below(&seed, 1 + recipe.resize_to / 2);
+        bcam_photo_limits limits = {.max_pixels = MOST * MOST, .recipe = &recipe, .reduce = true};
+        int reduction = reduction_for(&recipe, &k);
+        size_t bytes;
+        long warnings;
+        uint8_t *data = encode(&k, &seed, &bytes);
+        cr_assert(decode_all(data, bytes, reduction, all, &warnings) && warnings == 0);
+        if (photo.rgb)
+            memset(photo.rgb, 0xA5, photo.capacity);
+        cr_assert_eq(bcam_photo_decode(&photo, data, bytes, &limits), BCAM_OUTCOME_OK, "%s", photo.message);
+        expect_sizes(&k, &photo, reduction);
+        if (k.components != 4)
+            expect_part(&k, &photo, all);
+        bcam_part need = bcam_prep_needs(&recipe, &photo);
+        bool small = need.w < photo.rgb_width || need.h < photo.rgb_height,
+             partly = photo.part.w < photo.rgb_width || photo.part.h < photo.rgb_height;
+        cr_assert_eq(partly, small && fast_here() && (usual(&k, reduction) || partly), "round %d", round);
+        parts[reduction] += partly;
+        free(data);
+    }
+    bcam_photo_fini(&photo);
+    fprintf(stderr, "decoded in part by 2, 4 and 8: %d, %d, %d\n", parts[2], parts[4], parts[8]);
+    cr_assert((parts[2] > 50 && parts[4] > 50 && parts[8] > 50) || !fast_here());
 }
 
 /** The same verdict and the same pixels as by libjpeg alone, which gets all of a JPEG of which any byte is not as it should be. */
@@ -250,7 +321,8 @@ Test(in_jpeg_part, damage_is_libjpegs_to_judge)
         k.width = 1 + k.width / 3;
         k.height = 1 + k.height / 3;
         bcam_recipe recipe = random_recipe(&seed);
-        bcam_photo_limits limits = {.max_pixels = MOST * MOST, .recipe = &recipe};
+        bcam_photo_limits limits = {.max_pixels = MOST * MOST, .recipe = &recipe, .reduce = below(&seed, 2)};
+        int reduction = limits.reduce ? reduction_for(&recipe, &k) : 1;
         size_t bytes, head = 0;
         uint8_t *data = encode(&k, &seed, &bytes);
         while (head + 1 < bytes && !(data[head] == 0xFF && data[head + 1] == 0xDA))
@@ -261,14 +333,14 @@ Test(in_jpeg_part, damage_is_libjpegs_to_judge)
             data[at] = below(&seed, 3) ? (uint8_t)bcam_random(&seed) : 0xFF;
         }
         long warnings = 0;
-        bool good = decode_all(data, bytes, all, &warnings);
+        bool good = decode_all(data, bytes, reduction, all, &warnings);
         bcam_outcome outcome = bcam_photo_decode(&photo, data, bytes, &limits);
         if (good && outcome == BCAM_OUTCOME_OK) {
             expect_part(&k, &photo, all);
             read++;
         }
         cr_assert_eq(good, outcome == BCAM_OUTCOME_OK, "round %d: %s", round, photo.message);
-        if (outcome == BCAM_OUTCOME_OK && (photo.part.w < k.width || photo.part.h < k.height))
+        if (outcome == BCAM_OUTCOME_OK && (photo.part.w < photo.rgb_width || photo.part.h < photo.rgb_height))
             cr_assert_eq(warnings, 0, "round %d: a damaged file was taken", round);
         free(data);
     }

@@ -135,6 +135,51 @@ Test(in_prep, as_torchvision)
     cr_assert_eq(failed, 0);
 }
 
+/** Decoded smaller where that is allowed, as Pillow's draft() does it, and resized from there; the crop stays in pixels of the photo. */
+Test(in_prep, as_pillows_draft)
+{
+    golden g = golden_open("draft.tsv");
+    bcam_photo photo = {0}, exact = {0};
+    bcam_recipe recipe;
+    bcam_error err;
+    char path[512];
+    int failed = 0, smaller = 0;
+    for (char **row; (row = golden_next(&g, 9));) {
+        int width = atoi(row[3]), height = atoi(row[4]);
+        size_t bytes = (size_t)height * (size_t)width * 3;
+        bcam_box crop, expected;
+        cr_assert_eq(bcam_recipe_read(row[2][1] == 'q' ? "unit" : "torchvision", NULL, height, width, &recipe, &err),
+                     BCAM_OK, "%s", err.message);
+        recipe.filter = filter_of(row[5]);
+        bcam_photo_limits limits = {.max_pixels = PILLOW_PIXELS, .exif = row[1][0] == '1', .recipe = &recipe},
+                          reduced = limits;
+        reduced.reduce = true;
+        snprintf(path, sizeof(path), GOLDEN "photos/%s", row[0]);
+        uint8_t *out = bcam_alloc(bytes, 1);
+        memset(out, 77, bytes);
+        cr_assert_eq(bcam_photo_load(&exact, path, &limits), BCAM_OUTCOME_OK, "%s", exact.message);
+        cr_assert_eq(bcam_prep_photo(&recipe, &exact, out, &expected, &err), BCAM_OK, "%s", err.message);
+        cr_assert_eq(bcam_photo_load(&photo, path, &reduced), BCAM_OUTCOME_OK, "%s", photo.message);
+        cr_assert_eq(bcam_prep_photo(&recipe, &photo, out, &crop, &err), BCAM_OK, "%s", err.message);
+        cr_assert(photo.width == exact.width && photo.height == exact.height &&
+                  photo.stored_width == exact.stored_width && photo.orientation == exact.orientation &&
+                  exact.rgb_width == exact.width && exact.rgb_height == exact.height);
+        cr_assert(memcmp(&crop, &expected, sizeof crop) == 0, "%s: the crop is another", row[0]);
+        if (!hash_is(out, bytes, row[8]) || photo.rgb_width != atoi(row[6]) || photo.rgb_height != atoi(row[7])) {
+            fprintf(stderr, "%s, turned %s, %s, %d x %d, %s: by %d x %d\n", row[0], row[1], row[2], width, height,
+                    row[5], photo.rgb_width, photo.rgb_height);
+            failed++;
+        }
+        smaller += photo.rgb_width < photo.width;
+        bcam_free(out);
+    }
+    bcam_photo_fini(&photo);
+    bcam_photo_fini(&exact);
+    bcam_table_fini(&g.table);
+    cr_assert_eq(failed, 0);
+    cr_assert_gt(smaller, 100);
+}
+
 Test(in_prep, what_does_not_fit_is_refused)
 {
     bcam_photo photo = {0};
@@ -152,8 +197,8 @@ Test(in_prep, what_does_not_fit_is_refused)
                            .resize_to = 60000,
                            .filter = BCAM_FILTER_BILINEAR,
                            .crop = true};
-    photo.width = 1 << 20;
-    photo.height = 1; /* the pixels are not looked at */
+    photo.width = photo.rgb_width = 1 << 20;
+    photo.height = photo.rgb_height = 1; /* the pixels are not looked at */
     cr_expect_eq(bcam_prep_photo(&shorter, &photo, out, &crop, &err), BCAM_E_INPUT, "%s", err.message);
     bcam_photo_fini(&photo);
 }

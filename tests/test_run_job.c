@@ -122,6 +122,35 @@ Test(run_job, exif_orientation_on_request)
     fix_close(job);
 }
 
+/* Fast: JPEGs that are much larger than the network's input are another input then, and no others. */
+Test(run_job, fast_decode_on_request)
+{
+    static const char columns[] = "SELECT path, width, height, crop_x, crop_y, crop_w, crop_h FROM images ORDER BY id",
+                      logits[] = "SELECT logit FROM maps ORDER BY image_id";
+    bcam_error err;
+    fix_job *job = fix_open(3, true);
+    fix_jpeg(fix_in(job, "photos/0_large.jpg"), 5, 203, 157);
+    fix_jpeg(fix_in(job, "photos/1_small.jpg"), 6, 19, 23);
+    fix_png(fix_in(job, "photos/2_large.png"), 7, 203, 157);
+    job->options.overwrite = true;
+    fix_run(job);
+    fix_expect_field(job->out, "preprocess.decode", "exact");
+    char *where = strdup(fix_rows(job->out, columns)), *exact = strdup(fix_rows(job->out, logits));
+    job->options.decode = BCAM_DECODE_FAST;
+    fix_run(job);
+    fix_expect_field(job->out, "preprocess.decode", "fast");
+    cr_expect_str_eq(fix_rows(job->out, columns), where);
+    const char *fast = fix_rows(job->out, logits);
+    cr_expect_str_eq(strchr(fast, '\n'), strchr(exact, '\n'), "the small one and the PNG stay as they are");
+    cr_expect(strncmp(fast, exact, (size_t)(strchr(exact, '\n') - exact)) != 0, "the large one is decoded smaller");
+    job->options.decode = (bcam_decode)2;
+    cr_expect_eq(bcam_run(&job->options, NULL, NULL, NULL, &err), BCAM_E_ARGUMENT);
+    cr_expect_not_null(strstr(err.message, "decode is 2"), "%s", err.message);
+    free(where);
+    free(exact);
+    fix_close(job);
+}
+
 Test(run_job, any_bytes_in_names)
 {
     fix_job *job = fix_open(3, true);

@@ -37,7 +37,11 @@ static void random_photo(uint64_t *state, const bcam_recipe *r, bcam_photo *phot
         photo->width = r->resize == BCAM_RESIZE_SQUASH ? r->resize_w : r->resize_to;
     if (random_int(state, 0, 7) == 0)
         photo->height = r->resize == BCAM_RESIZE_SQUASH ? r->resize_h : r->resize_to;
-    size_t bytes = (size_t)(photo->width * photo->height) * 3;
+    int by = 1 << (random_int(state, 0, 2) ? 0 : random_int(state, 1, 3)); /* decoded smaller */
+    photo->rgb_width = (photo->width + by - 1) / by;
+    photo->rgb_height = (photo->height + by - 1) / by;
+    photo->area = (bcam_box){0, 0, (double)photo->width / by, (double)photo->height / by};
+    size_t bytes = (size_t)(photo->rgb_width * photo->rgb_height) * 3;
     photo->rgb = malloc(bytes);
     bool hard = random_int(state, 0, 1); /* edges that overshoot */
     for (size_t i = 0; i < bytes; i++)
@@ -93,7 +97,7 @@ static void resize_packed(bcam_device *device, const bcam_recipe *r, const bcam_
 /* False: the recipe does not take the photo, and both ways say so. */
 static bool compare(bcam_device *device, const bcam_recipe *r, bcam_photo *photo, const char *what)
 {
-    size_t bytes = (size_t)(r->height * r->width) * 3, whole = (size_t)(photo->width * photo->height) * 3;
+    size_t bytes = (size_t)(r->height * r->width) * 3, whole = (size_t)(photo->rgb_width * photo->rgb_height) * 3;
     uint8_t *expected = malloc(bytes), *found = malloc(bytes), *copy = malloc(whole);
     bcam_pack pack = {0};
     bcam_box crop = {0}, box = {0};

@@ -18,7 +18,7 @@ typedef struct bench_settings {
     cli_list layers, methods, targets;
     numbers batches, precisions; /* precisions: places in PRECISIONS, later the library's own numbers */
     const char *preset, *preprocess, *device, *report, *folder;
-    int threads, map_size, map_dtype;
+    int threads, map_size, map_dtype, decode;
     int64_t limit;
     uint64_t seed;
     bool deterministic, overlay, no_files, json, csv;
@@ -75,6 +75,7 @@ static const cli_option options[] = {
     CLI_ROW_SIZE(FIELD(map_size)),
     CLI_ROW_DTYPE(FIELD(map_dtype)),
     CLI_ROW_OVERLAY(FIELD(overlay)),
+    CLI_ROW_DECODE(FIELD(decode)),
     {0, "no-files", NULL, NULL, "leave out the runs that write, and the writer", NULL, NULL, cli_set_flag,
      FIELD(no_files)},
     {0, "limit", "N", "as many as take about a second and a half", "photos of each run", NULL, NULL, cli_set_count,
@@ -168,6 +169,7 @@ static bcam_bench_options make_options(bench_settings *s, char **operands, int c
                 .image_count = count - 1,
                 .targets = (const char *const *)s->targets.words,
                 .target_count = s->targets.count,
+                .decode = (bcam_decode)s->decode,
                 .overlay = s->overlay,
                 .no_files = s->no_files,
                 .limit = s->limit,

@@ -12,7 +12,7 @@
 typedef struct run_settings {
     const char *out, *output, *names, *preset, *preprocess, *device;
     cli_list layers, methods, targets;
-    int batch, threads, score, activation, precision, map_size, map_dtype, resize;
+    int batch, threads, score, activation, precision, map_size, map_dtype, decode, resize;
     int64_t limit, max_pixels;
     bool deterministic, overlay, exif, overwrite, quiet, json;
 } run_settings;
@@ -79,6 +79,7 @@ static const cli_option options[] = {
     CLI_ROW_OVERLAY(FIELD(overlay)),
     {0, "exif", NULL, NULL, "turn photos as their EXIF orientation says",
      "PIL and torchvision do not, so most models were trained without.", NULL, cli_set_flag, FIELD(exif)},
+    CLI_ROW_DECODE(FIELD(decode)),
     {0, "resize", "NAME", "auto", "who resizes photos: auto, cpu or device",
      "The bytes are the same. auto lets a card do it while it would wait for the processor otherwise; run.json counts the photos of each.",
      RESIZERS, cli_set_choice, FIELD(resize)},
@@ -262,6 +263,7 @@ static bcam_run_options make_options(const run_settings *s, char **operands, int
         .names = s->names,
         .resize = (bcam_resizer)s->resize,
         .exif = s->exif,
+        .decode = (bcam_decode)s->decode,
         .overlay = s->overlay,
         .overwrite = s->overwrite,
         .limit = s->limit,

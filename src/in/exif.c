@@ -62,25 +62,43 @@ static turn_map turn_of(int orientation, int64_t width, int64_t height)
     }
 }
 
+static void swap_ints(int *a, int *b)
+{
+    int kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+static void turn_sizes(bcam_photo *photo, turn_map turn)
+{
+    bcam_box a = photo->area;
+    bool swapped = photo->orientation >= 5, right_back = turn.right < 0, down_back = turn.down < 0;
+    double left = photo->rgb_width - (a.x + a.w), above = photo->rgb_height - (a.y + a.h); /* seen from the other end */
+    if (swapped) {
+        photo->area = (bcam_box){right_back ? above : a.y, down_back ? left : a.x, a.h, a.w};
+        swap_ints(&photo->width, &photo->height);
+        swap_ints(&photo->rgb_width, &photo->rgb_height);
+    } else {
+        photo->area = (bcam_box){right_back ? left : a.x, down_back ? above : a.y, a.w, a.h};
+    }
+    photo->part = (bcam_part){0, 0, photo->rgb_width, photo->rgb_height};
+}
+
 bool bcam_photo_orient(bcam_photo *photo)
 {
     if (photo->orientation < 2 || photo->orientation > 8) {
         return true;
     }
-    int width = photo->width, height = photo->height;
+    int width = photo->rgb_width, height = photo->rgb_height;
     if (!bcam_buffer_reserve(&photo->scratch, &photo->scratch_capacity, (size_t)width * (size_t)height * 3)) {
         return false;
     }
     turn_map turn = turn_of(photo->orientation, width, height);
-    if (photo->orientation >= 5) {
-        photo->width = height;
-        photo->height = width;
-    }
-    photo->part = (bcam_part){0, 0, photo->width, photo->height};
+    turn_sizes(photo, turn);
     uint8_t *to = photo->scratch;
-    for (int64_t y = 0; y < photo->height; y++) {
+    for (int64_t y = 0; y < photo->rgb_height; y++) {
         int64_t at = turn.origin + y * turn.down;
-        for (int64_t x = 0; x < photo->width; x++, at += turn.right, to += 3) {
+        for (int64_t x = 0; x < photo->rgb_width; x++, at += turn.right, to += 3) {
             memcpy(to, photo->rgb + at * 3, 3);
         }
     }

@@ -91,11 +91,17 @@ typedef struct bcam_part { /* of a picture, in whole pixels */
     int x, y, w, h;
 } bcam_part;
 
+typedef struct bcam_box {
+    double x, y, w, h;
+} bcam_box;
+
 /** A decoder and its buffers, for one thread; everything is reused from photo to photo. */
 typedef struct bcam_photo {
-    uint8_t *rgb;      /* (height, width, 3) */
-    bcam_part part;    /* of rgb: what was decoded; the other pixels mean nothing */
-    int width, height; /* after orientation, where applied */
+    uint8_t *rgb;              /* (rgb_height, rgb_width, 3) */
+    int rgb_width, rgb_height; /* those of the photo, or a half, a quarter or an eighth of them, rounded up */
+    bcam_box area;             /* of rgb: what shows the photo; rounding up has added a part of a pixel to a side */
+    bcam_part part;            /* of rgb: what was decoded; the other pixels mean nothing */
+    int width, height;         /* of the photo, after orientation where applied */
     int stored_width, stored_height;
     int orientation;   /* EXIF, 1 … 8; 1 where there is none */
     char message[256]; /* why not ok, one sentence without the path */
@@ -111,6 +117,7 @@ typedef struct bcam_photo_limits {
     int64_t max_file_bytes;           /* 0: 1 GiB */
     bool exif;                        /* turn the photo as its EXIF orientation says */
     const struct bcam_recipe *recipe; /* only what bcam_prep_photo needs for it is decoded; NULL: all of the photo */
+    bool reduce; /* a JPEG that the recipe makes much smaller is decoded smaller: bcam_prep_reduction */
 } bcam_photo_limits;
 
 /** Reads and decodes one photo. Never fails otherwise than by its outcome; memory shortage is `unreadable` with that message. */
@@ -174,20 +181,27 @@ int bcam_recipe_channel(const bcam_recipe *recipe, int c);
 
 /* ---- prep.c, resize*.c: geometry, equal to Pillow to the byte ---- */
 
-typedef struct bcam_box {
-    double x, y, w, h;
-} bcam_box;
-
 /** Makes pixels grey, the same number in all three bytes: Pillow's convert("L"). */
 void bcam_grey(uint8_t *rgb, size_t pixels);
 
-/** The part of a photo of this size that bcam_prep_photo looks at. */
-bcam_part bcam_prep_needs(const bcam_recipe *recipe, int width, int height);
+/** By how much a JPEG of this size may be decoded smaller, as Pillow's draft() does it: the largest of 8, 4, 2 and 1 that leaves both sides at least
+ *  as long as the recipe makes them. */
+int bcam_prep_reduction(const bcam_recipe *recipe, int width, int height);
+
+/** The part of photo->rgb that bcam_prep_photo looks at; of the photo, sizes and area are enough. */
+bcam_part bcam_prep_needs(const bcam_recipe *recipe, const bcam_photo *photo);
 
 /** Resizes and crops the decoded photo, made grey first where the recipe says so, into out (height, width, 3), computing only what the crop needs. *crop receives the part of the photo
  *  (pixels of photo->width x height) that the network sees. Memory shortage: E_MEMORY. */
 bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_t *out, bcam_box *crop,
                             bcam_error *err);
+
+/** A picture to resize, or an area of it. */
+typedef struct bcam_pixels {
+    const uint8_t *rgb; /* (height, width, 3) */
+    int width, height;
+    bcam_box area; /* Pillow's `box` */
+} bcam_pixels;
 
 /** A photo for whoever resizes it elsewhere: what bcam_prep_photo looks at, and how each pixel is made of that. */
 typedef struct bcam_pack {
@@ -206,16 +220,19 @@ bcam_status bcam_prep_pack(const bcam_recipe *recipe, bcam_photo *photo, const b
                            int32_t *const table[2], bcam_box *crop, bcam_error *err);
 
 /** The part of the source that bcam_resize_rgb looks at for this window. */
-bcam_part bcam_resize_needs(int sw, int sh, int dw, int dh, bcam_filter filter, bcam_part window);
+bcam_part bcam_resize_needs(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window);
 
-/** Pillow's Image.resize((dw,dh), filter) of an RGB image, only the window (x0,y0,w,h) of the result: out (h,w,3).
+/** Pillow's Image.resize((dw,dh), filter, area) of an RGB image, only the window of the result: out (window.h,window.w,3).
  *  `scratch` is grown as needed (bcam_realloc). */
+bcam_status bcam_resize_area(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window, uint8_t *out,
+                             uint8_t **scratch, size_t *scratch_capacity, bcam_error *err);
+/** The same of all of an image. */
 bcam_status bcam_resize_rgb(const uint8_t *src, int sw, int sh, int dw, int dh, bcam_filter filter, int x0, int y0,
                             int w, int h, uint8_t *out, uint8_t **scratch, size_t *scratch_capacity, bcam_error *err);
 /** What that does, for whoever does it elsewhere: part, taps, columns_first, bytes and numbers of a pack. */
-void bcam_resize_measure(int sw, int sh, int dw, int dh, bcam_filter filter, bcam_part window, bcam_pack *pack);
+void bcam_resize_measure(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window, bcam_pack *pack);
 /** The tables of both sides. */
-bcam_status bcam_resize_tables(int sw, int sh, int dw, int dh, bcam_filter filter, bcam_part window,
+bcam_status bcam_resize_tables(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window,
                                int32_t *const table[2], uint8_t **scratch, size_t *scratch_capacity, bcam_error *err);
 
 #endif

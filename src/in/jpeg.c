@@ -143,6 +143,18 @@ static long memory_limit(const struct jpeg_decompress_struct *cinfo)
     return (long)(width * height * 2 * cinfo->num_components + WORK_BYTES);
 }
 
+/** How much smaller the photo is decoded. A turned one is to be as large as needed when it has been turned. */
+static int reduction_of(const jpeg_job *job)
+{
+    const bcam_photo_limits *limits = job->limits;
+    int width = (int)job->cinfo.image_width, height = (int)job->cinfo.image_height;
+    bool swapped = limits->exif && job->photo->orientation >= 5;
+    if (!limits->reduce || !limits->recipe) {
+        return 1;
+    }
+    return bcam_prep_reduction(limits->recipe, swapped ? height : width, swapped ? width : height);
+}
+
 /** Reads up to the first scan, checks the size, chooses the colours. */
 static void read_header(jpeg_job *job)
 {
@@ -159,12 +171,15 @@ static void read_header(jpeg_job *job)
                           cinfo->num_components);
         stop_with(job, BCAM_OUTCOME_UNSUPPORTED);
     }
+    read_orientation(job);
+    int reduction = reduction_of(job);
     bcam_outcome outcome =
-        bcam_photo_reserve(job->photo, cinfo->image_width, cinfo->image_height, job->limits->max_pixels);
+        bcam_photo_reserve(job->photo, cinfo->image_width, cinfo->image_height, job->limits->max_pixels, reduction);
     if (outcome != BCAM_OUTCOME_OK) {
         stop_with(job, outcome);
     }
-    read_orientation(job);
+    cinfo->scale_num = 1;
+    cinfo->scale_denom = (unsigned)reduction;
     cinfo->out_color_space = cinfo->num_components == 4 ? JCS_CMYK : JCS_RGB;
     cinfo->mem->max_memory_to_use = memory_limit(cinfo);
 }
@@ -185,18 +200,18 @@ static void read_rows(jpeg_job *job)
     struct jpeg_decompress_struct *cinfo = &job->cinfo;
     bcam_photo *photo = job->photo;
     bool cmyk = cinfo->out_color_space == JCS_CMYK;
-    if (cmyk && !bcam_buffer_reserve(&photo->scratch, &photo->scratch_capacity, (size_t)photo->width * 4)) {
-        bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "out of memory for a row of %d pixels", photo->width);
+    if (cmyk && !bcam_buffer_reserve(&photo->scratch, &photo->scratch_capacity, (size_t)photo->rgb_width * 4)) {
+        bcam_photo_refuse(photo, BCAM_OUTCOME_UNREADABLE, "out of memory for a row of %d pixels", photo->rgb_width);
         stop_with(job, BCAM_OUTCOME_UNREADABLE);
     }
     while (cinfo->output_scanline < cinfo->output_height) {
-        uint8_t *rgb = photo->rgb + (size_t)cinfo->output_scanline * (size_t)photo->width * 3;
+        uint8_t *rgb = photo->rgb + (size_t)cinfo->output_scanline * (size_t)photo->rgb_width * 3;
         JSAMPROW row = cmyk ? photo->scratch : rgb;
         if (jpeg_read_scanlines(cinfo, &row, 1) != 1) {
             stop_truncated(job);
         }
         if (cmyk) {
-            row_from_cmyk(photo->scratch, rgb, photo->width);
+            row_from_cmyk(photo->scratch, rgb, photo->rgb_width);
         }
     }
 }
@@ -234,6 +249,7 @@ static bool decode_part(jpeg_job *job)
     }
     bcam_jpeg_frame frame = {.width = photo->width,
                              .height = photo->height,
+                             .reduction = (int)cinfo->scale_denom,
                              .components = cinfo->num_components,
                              .restart = (int)cinfo->restart_interval,
                              .data = job->source.next_input_byte,
@@ -244,7 +260,7 @@ static bool decode_part(jpeg_job *job)
         }
     }
     bool whole = !job->limits->recipe || (job->limits->exif && photo->orientation > 1);
-    bcam_part part = whole ? photo->part : bcam_prep_needs(job->limits->recipe, photo->width, photo->height);
+    bcam_part part = whole ? photo->part : bcam_prep_needs(job->limits->recipe, photo);
     bcam_jpeg_verdict verdict =
         bcam_jpeg_decode_part(&frame, part, photo->rgb, &photo->scratch, &photo->scratch_capacity);
     if (verdict == BCAM_JPEG_MEMORY) {

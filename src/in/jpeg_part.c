@@ -19,9 +19,13 @@ typedef struct job {
     const bcam_jpeg_frame *frame;
     bcam_part part;
     uint8_t *rgb;
-    int h, v, across, down; /* the largest sampling factors, MCUs of the photo */
-    span x, y;              /* MCUs that the part needs */
-    int row;                /* of the photo, next to be written */
+    int width, height; /* of the picture that is made */
+    int side[3];       /* samples a side that a block becomes */
+    int up_h, up_v;    /* pixels a sample of chroma */
+    int mcu_w, mcu_h;  /* pixels */
+    int across, down;  /* MCUs of the photo */
+    span x, y;         /* MCUs that the part needs */
+    int row;           /* of the picture, next to be written */
     bcam_jpeg_scan scan;
     bcam_jpeg_codes *codes[3][2]; /* direct and alternating */
     uint32_t places[3][BCAM_JPEG_PLACES];
@@ -43,7 +47,7 @@ static bool taken(const bcam_jpeg_frame *f)
     enum { MOST_STEP = 255, LEAST_WIDE = 2 }; /* narrower chroma is not upsampled in the fancy way */
     const bcam_jpeg_component *c = f->component;
     bool full = c[0].h == 1 && c[0].v == 1, half = c[0].h == 2 && (c[0].v == 1 || c[0].v == 2);
-    if (f->components == 1 ? !full : !full && (!half || (f->width + 1) / 2 <= LEAST_WIDE)) {
+    if (f->components == 1 ? !full : !full && (!half || (f->width + 1) / 2 <= LEAST_WIDE * f->reduction)) {
         return false;
     }
     for (int i = 0; i < f->components; i++) {
@@ -62,9 +66,9 @@ static bool taken(const bcam_jpeg_frame *f)
 /* ---- getting ready ---- */
 
 /** The MCUs, of `size` pixels each, that hold pixels at … at + count - 1 and, where chroma has half the pixels, its neighbours. */
-static span span_of(int at, int count, int factor, int most)
+static span span_of(int at, int count, int up, int size, int most)
 {
-    int reach = 2 * (factor - 1), first = at - reach, last = at + count - 1 + reach, size = 8 * factor;
+    int reach = 2 * (up - 1), first = at - reach, last = at + count - 1 + reach;
     return (span){first < 0 ? 0 : first / size, last >= most ? (most - 1) / size : last / size};
 }
 
@@ -82,10 +86,10 @@ static size_t lay_out(job *j, uint8_t *block)
     size_t used = 0, mcus = (size_t)(j->x.last - j->x.first + 1);
     j->scan.plain = carve(block, &used, f->bytes + BCAM_JPEG_BEHIND);
     for (int c = 0; c < f->components; c++) {
-        size_t rows = 2 * 8 * (size_t)f->component[c].v;
+        size_t side = (size_t)j->side[c], rows = 2 * side * (size_t)f->component[c].v;
         j->codes[c][0] = carve(block, &used, sizeof(bcam_jpeg_codes));
         j->codes[c][1] = carve(block, &used, sizeof(bcam_jpeg_codes));
-        j->stride[c] = mcus * 8 * (size_t)f->component[c].h + 2 * MARGIN;
+        j->stride[c] = mcus * side * (size_t)f->component[c].h + 2 * MARGIN;
         uint8_t *samples = carve(block, &used, rows * j->stride[c]);
         j->samples[c] = samples ? samples + MARGIN : NULL;
     }
@@ -128,22 +132,28 @@ static bool make_tables(job *j)
 
 static const uint8_t *samples_at(const job *j, int c, int row, int column)
 {
-    int mask = 2 * 8 * j->frame->component[c].v - 1;
-    return j->samples[c] + (size_t)(row & mask) * j->stride[c] + (column - j->x.first * 8 * j->frame->component[c].h);
+    const bcam_jpeg_component *component = &j->frame->component[c];
+    int mask = 2 * j->side[c] * component->v - 1, first = j->x.first * j->side[c] * component->h;
+    return j->samples[c] + (size_t)(row & mask) * j->stride[c] + (column - first);
 }
 
-/** The row of chroma of component c for row y of the photo, as wide as the part. */
+/** The row of chroma of component c for row y of the picture, as wide as the part. */
 static const uint8_t *chroma_row(const job *j, int c, int y)
 {
-    int across = (j->frame->width + 1) / 2, down = (j->frame->height + j->v - 1) / j->v, first = j->part.x / 2,
+    int across = (j->width + 1) / 2, down = (j->height + j->up_v - 1) / j->up_v, first = j->part.x / 2,
         last = (j->part.x + j->part.w - 1) / 2, count = last - first + 1;
     uint8_t *out = j->wide[c - 1];
-    if (j->h == 1) {
+    if (j->up_h == 1) {
         return samples_at(j, c, y, j->part.x);
     }
-    int near = y / j->v, far = y % j->v ? near + 1 : near - 1;
+    int near = y / j->up_v, far = y % j->up_v ? near + 1 : near - 1;
     far = far < 0 ? 0 : far >= down ? down - 1 : far;
-    if (j->v == 2) { /* sums[0] is of the sample before the first */
+    if (j->side[0] == 1) { /* libjpeg is not fancy here */
+        const uint8_t *row = samples_at(j, c, near, first);
+        for (int i = 0; i < 2 * count; i++) {
+            out[i] = row[i / 2];
+        }
+    } else if (j->up_v == 2) { /* sums[0] is of the sample before the first */
         bcam_jpeg_add_rows(samples_at(j, c, near, first - 1), samples_at(j, c, far, first - 1), count + 2, j->sums);
         j->sums[0] = first == 0 ? j->sums[1] : j->sums[0];
         j->sums[count + 1] = last == across - 1 ? j->sums[count] : j->sums[count + 1];
@@ -160,7 +170,7 @@ static const uint8_t *chroma_row(const job *j, int c, int y)
 static void write_row(const job *j, int y)
 {
     const uint8_t *luma = samples_at(j, 0, y, j->part.x);
-    uint8_t *rgb = j->rgb + ((size_t)y * (size_t)j->frame->width + (size_t)j->part.x) * 3;
+    uint8_t *rgb = j->rgb + ((size_t)y * (size_t)j->width + (size_t)j->part.x) * 3;
     if (j->frame->components == 3) {
         bcam_jpeg_colour(luma, chroma_row(j, 1, y), chroma_row(j, 2, y), j->part.w, rgb);
         return;
@@ -173,7 +183,7 @@ static void write_row(const job *j, int y)
 /** The rows of the part that are complete when row `mcu` of MCUs is. */
 static void write_rows(job *j, int mcu)
 {
-    int end = (mcu + 1) * 8 * j->v - (j->v == 2 && mcu + 1 < j->down), part_end = j->part.y + j->part.h;
+    int end = (mcu + 1) * j->mcu_h - (j->up_v == 2 && mcu + 1 < j->down), part_end = j->part.y + j->part.h;
     for (; j->row < end && j->row < part_end; j->row++) {
         write_row(j, j->row);
     }
@@ -181,17 +191,35 @@ static void write_rows(job *j, int mcu)
 
 /* ---- data become samples ---- */
 
+/** A block that becomes one sample, its mean. */
+static bool decode_mean(job *j, int c, uint8_t *out)
+{
+    enum { MOST = 4000 }; /* from 4096 on libjpeg finds other bytes than 0 and 255 */
+    if (!bcam_jpeg_skip_block(&j->scan, j->codes[c][0], j->codes[c][1], c)) {
+        return false;
+    }
+    int mean = j->scan.dc[c] * j->frame->component[c].quant[0];
+    bcam_jpeg_idct_flat(mean, 1, out, 0);
+    return mean <= MOST && mean >= -MOST;
+}
+
 static bool decode_block(job *j, int c, uint8_t *out)
 {
+    int side = j->side[c];
+    if (side == 1) {
+        return decode_mean(j, c, out);
+    }
     int16_t block[BCAM_JPEG_BLOCK] __attribute__((aligned(32))) = {0};
     bool flat;
     if (!bcam_jpeg_scan_block(&j->scan, j->codes[c][0], j->codes[c][1], c, j->places[c], block, &flat)) {
         return false;
     }
     if (flat) {
-        bcam_jpeg_idct_flat(block[0], out, j->stride[c]);
-    } else {
+        bcam_jpeg_idct_flat(block[0], side, out, j->stride[c]);
+    } else if (side == 8) {
         bcam_jpeg_idct(block, out, j->stride[c]);
+    } else {
+        bcam_jpeg_idct_small(block, side, out, j->stride[c]);
     }
     return true;
 }
@@ -200,10 +228,10 @@ static bool decode_mcu(job *j, int x, int y)
 {
     bool needed = x >= j->x.first && x <= j->x.last && y >= j->y.first && y <= j->y.last;
     for (int c = 0; c < j->frame->components; c++) {
-        int h = j->frame->component[c].h, v = j->frame->component[c].v;
+        int h = j->frame->component[c].h, v = j->frame->component[c].v, side = j->side[c];
         for (int block = 0; block < h * v; block++) {
-            size_t row = (size_t)((y & 1) * v + block / h) * 8, column = (size_t)((x - j->x.first) * h + block % h) * 8;
-            uint8_t *out = needed ? j->samples[c] + row * j->stride[c] + column : NULL;
+            int row = ((y & 1) * v + block / h) * side, column = ((x - j->x.first) * h + block % h) * side;
+            uint8_t *out = needed ? j->samples[c] + (size_t)row * j->stride[c] + column : NULL;
             if (needed ? !decode_block(j, c, out)
                        : !bcam_jpeg_skip_block(&j->scan, j->codes[c][0], j->codes[c][1], c)) {
                 return false;
@@ -237,24 +265,38 @@ static bool decode_all(job *j)
     return bcam_jpeg_scan_used_up(&j->scan) && mark == END;
 }
 
+/** How large blocks, MCUs and the picture become. Chroma with half the samples both ways is not upsampled where it can be reduced less instead. */
+static void set_sizes(job *j)
+{
+    const bcam_jpeg_frame *f = j->frame;
+    int h = f->component[0].h, v = f->component[0].v, side = 8 / f->reduction,
+        chroma = side < 8 && h == 2 && v == 2 ? 2 * side : side;
+    j->width = (f->width + f->reduction - 1) / f->reduction;
+    j->height = (f->height + f->reduction - 1) / f->reduction;
+    j->side[0] = side;
+    j->side[1] = j->side[2] = chroma;
+    j->mcu_w = h * side;
+    j->mcu_h = v * side;
+    j->up_h = j->mcu_w / chroma;
+    j->up_v = j->mcu_h / chroma;
+    j->across = (j->width + j->mcu_w - 1) / j->mcu_w;
+    j->down = (j->height + j->mcu_h - 1) / j->mcu_h;
+    j->x = span_of(j->part.x, j->part.w, j->up_h, j->mcu_w, j->width);
+    j->y = span_of(j->part.y, j->part.h, j->up_v, j->mcu_h, j->height);
+}
+
 bcam_jpeg_verdict bcam_jpeg_decode_part(const bcam_jpeg_frame *frame, bcam_part part, uint8_t *rgb, uint8_t **scratch,
                                         size_t *scratch_capacity)
 {
     if (!cpu_can() || !taken(frame)) {
         return BCAM_JPEG_LEFT;
     }
-    int h = frame->component[0].h, v = frame->component[0].v;
     job j = {.frame = frame,
              .part = part,
              .rgb = rgb,
-             .h = h,
-             .v = v,
-             .across = (frame->width + 8 * h - 1) / (8 * h),
-             .down = (frame->height + 8 * v - 1) / (8 * v),
-             .x = span_of(part.x, part.w, h, frame->width),
-             .y = span_of(part.y, part.h, v, frame->height),
              .row = part.y,
              .scan = {.next = frame->data, .stop = frame->data + frame->bytes}};
+    set_sizes(&j);
     if (!bcam_buffer_reserve(scratch, scratch_capacity, lay_out(&j, NULL))) {
         return BCAM_JPEG_MEMORY;
     }

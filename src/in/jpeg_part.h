@@ -16,6 +16,7 @@ typedef struct bcam_jpeg_component {
 
 typedef struct bcam_jpeg_frame {
     int width, height, components; /* 1 or 3 */
+    int reduction;                 /* 1, 2, 4, 8: how many times shorter each side of the picture becomes, rounded up */
     bcam_jpeg_component component[3];
     int restart;         /* MCUs between restart marks, or 0 */
     const uint8_t *data; /* behind the head of the scan */
@@ -28,7 +29,7 @@ typedef enum bcam_jpeg_verdict {
     BCAM_JPEG_MEMORY
 } bcam_jpeg_verdict;
 
-/** Writes the part's pixels to their place in rgb (height, width, 3). `scratch` is grown as needed. */
+/** Writes the part's pixels to their place in rgb (height, width, 3), both reduced. `scratch` is grown as needed. */
 bcam_jpeg_verdict bcam_jpeg_decode_part(const bcam_jpeg_frame *frame, bcam_part part, uint8_t *rgb, uint8_t **scratch,
                                         size_t *scratch_capacity);
 
@@ -83,12 +84,15 @@ enum { BCAM_JPEG_MOST = 5800 };
  *  versions of libjpeg agree on what comes out. */
 bool bcam_jpeg_scan_block(bcam_jpeg_scan *scan, const bcam_jpeg_codes *dc, const bcam_jpeg_codes *ac, int component,
                           const uint32_t places[BCAM_JPEG_PLACES], int16_t block[BCAM_JPEG_BLOCK], bool *flat);
-/** Goes on to the next block. False: damaged. */
+/** Goes on to the next block; scan->dc is then the mean of this one, without its factor. False: damaged. */
 bool bcam_jpeg_skip_block(bcam_jpeg_scan *scan, const bcam_jpeg_codes *dc, const bcam_jpeg_codes *ac, int component);
 
 /** The "slow integer" inverse DCT; out: 8 rows, `stride` apart. */
 void bcam_jpeg_idct(const int16_t block[64], uint8_t *out, size_t stride);
-void bcam_jpeg_idct_flat(int mean, uint8_t *out, size_t stride);
+/** The same to 4 x 4 or 2 x 2 samples. */
+void bcam_jpeg_idct_small(const int16_t block[64], int length, uint8_t *out, size_t stride);
+/** Where there is but the mean, to any number of samples. */
+void bcam_jpeg_idct_flat(int mean, int length, uint8_t *out, size_t stride);
 
 /** "Fancy" upsampling of `count` samples to 2 * count; in[-1] and in[count] are read, as 16 bits where rows were added up before. */
 void bcam_jpeg_widen(const uint8_t *in, int count, uint8_t *out);

@@ -175,7 +175,7 @@ static bcam_outcome decode(png_job *job, int64_t max_pixels)
     drop_extras(job->png);
     png_read_info(job->png, job->info);
     png_get_IHDR(job->png, job->info, &width, &height, &depth, &color, NULL, NULL, NULL);
-    bcam_outcome outcome = bcam_photo_reserve(job->photo, width, height, max_pixels);
+    bcam_outcome outcome = bcam_photo_reserve(job->photo, width, height, max_pixels, 1);
     if (outcome != BCAM_OUTCOME_OK) {
         return outcome;
     }

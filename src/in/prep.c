@@ -97,20 +97,36 @@ static bcam_status geometry_of(const bcam_recipe *recipe, int width, int height,
     return BCAM_OK;
 }
 
-bcam_part bcam_prep_needs(const bcam_recipe *recipe, int width, int height)
+int bcam_prep_reduction(const bcam_recipe *recipe, int width, int height)
 {
     geometry g = {0};
     if (geometry_of(recipe, width, height, &g, NULL) != BCAM_OK) {
-        return (bcam_part){0, 0, width, height}; /* nobody will look at it */
+        return 1;
     }
-    return bcam_resize_needs(width, height, (int)g.width, (int)g.height, recipe->filter, g.window);
+    int64_t across = width / g.width, down = height / g.height, fits = across < down ? across : down;
+    return fits >= 8 ? 8 : fits >= 4 ? 4 : fits >= 2 ? 2 : 1;
+}
+
+static bcam_pixels picture_of(const bcam_photo *photo)
+{
+    return (bcam_pixels){photo->rgb, photo->rgb_width, photo->rgb_height, photo->area};
+}
+
+bcam_part bcam_prep_needs(const bcam_recipe *recipe, const bcam_photo *photo)
+{
+    geometry g = {0};
+    bcam_pixels picture = picture_of(photo);
+    if (geometry_of(recipe, photo->width, photo->height, &g, NULL) != BCAM_OK) {
+        return (bcam_part){0, 0, picture.width, picture.height}; /* nobody will look at it */
+    }
+    return bcam_resize_needs(&picture, (int)g.width, (int)g.height, recipe->filter, g.window);
 }
 
 /** The part that will be looked at, as the recipe wants it. */
 static void make_grey(const bcam_recipe *recipe, bcam_photo *photo, bcam_part part)
 {
     for (int y = part.y; recipe->grey && y < part.y + part.h; y++) {
-        bcam_grey(photo->rgb + ((size_t)y * (size_t)photo->width + (size_t)part.x) * 3, (size_t)part.w);
+        bcam_grey(photo->rgb + ((size_t)y * (size_t)photo->rgb_width + (size_t)part.x) * 3, (size_t)part.w);
     }
 }
 
@@ -130,9 +146,10 @@ bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_
         return status;
     }
     bcam_part w = g.window;
-    make_grey(recipe, photo, bcam_prep_needs(recipe, photo->width, photo->height));
-    status = bcam_resize_rgb(photo->rgb, photo->width, photo->height, (int)g.width, (int)g.height, recipe->filter, w.x,
-                             w.y, w.w, w.h, out, &photo->scratch, &photo->scratch_capacity, err);
+    bcam_pixels picture = picture_of(photo);
+    make_grey(recipe, photo, bcam_prep_needs(recipe, photo));
+    status = bcam_resize_area(&picture, (int)g.width, (int)g.height, recipe->filter, w, out, &photo->scratch,
+                              &photo->scratch_capacity, err);
     if (status != BCAM_OK) {
         return status;
     }
@@ -148,7 +165,8 @@ bcam_status bcam_prep_measure(const bcam_recipe *recipe, const bcam_photo *photo
     geometry g = {0};
     bcam_status status = geometry_of(recipe, photo->width, photo->height, &g, err);
     if (status == BCAM_OK) {
-        bcam_resize_measure(photo->width, photo->height, (int)g.width, (int)g.height, recipe->filter, g.window, pack);
+        bcam_pixels picture = picture_of(photo);
+        bcam_resize_measure(&picture, (int)g.width, (int)g.height, recipe->filter, g.window, pack);
         pack->window = (bcam_part){(int)g.x.at, (int)g.y.at, g.window.w, g.window.h};
     }
     return status;
@@ -160,8 +178,9 @@ bcam_status bcam_prep_pack(const bcam_recipe *recipe, bcam_photo *photo, const b
     geometry g = {0};
     bcam_status status = geometry_of(recipe, photo->width, photo->height, &g, err);
     if (status == BCAM_OK) {
-        status = bcam_resize_tables(photo->width, photo->height, (int)g.width, (int)g.height, recipe->filter, g.window,
-                                    table, &photo->scratch, &photo->scratch_capacity, err);
+        bcam_pixels picture = picture_of(photo);
+        status = bcam_resize_tables(&picture, (int)g.width, (int)g.height, recipe->filter, g.window, table,
+                                    &photo->scratch, &photo->scratch_capacity, err);
     }
     if (status != BCAM_OK) {
         return status;
@@ -169,7 +188,7 @@ bcam_status bcam_prep_pack(const bcam_recipe *recipe, bcam_photo *photo, const b
     bcam_part part = pack->part;
     make_grey(recipe, photo, part);
     for (int y = 0; y < part.h; y++) {
-        const uint8_t *row = photo->rgb + ((size_t)(part.y + y) * (size_t)photo->width + (size_t)part.x) * 3;
+        const uint8_t *row = photo->rgb + ((size_t)(part.y + y) * (size_t)photo->rgb_width + (size_t)part.x) * 3;
         memcpy(pixels + (size_t)y * (size_t)part.w * 3, row, (size_t)part.w * 3);
     }
     *crop = crop_of(recipe, photo, &g);

@@ -24,19 +24,29 @@ static bool columns_first(const bcam_axis *x, const bcam_axis *y)
     return y->source > y->result && (int64_t)y->source - y->result > 2 * ((int64_t)x->source - x->result);
 }
 
-static plan plan_of(int sw, int sh, int dw, int dh, bcam_filter filter, bcam_part window)
+static bcam_axis axis_of(int source, double from, double extent, int result, int at, int length)
 {
-    plan p = {.x = {.source = sw, .result = dw, .at = window.x, .length = window.w},
-              .y = {.source = sh, .result = dh, .at = window.y, .length = window.h}};
+    return (bcam_axis){.source = source,
+                       .result = result,
+                       .before = from,
+                       .behind = source - (from + extent),
+                       .at = at,
+                       .length = length};
+}
+
+static plan plan_of(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window)
+{
+    plan p = {.x = axis_of(src->width, src->area.x, src->area.w, dw, window.x, window.w),
+              .y = axis_of(src->height, src->area.y, src->area.h, dh, window.y, window.h)};
     bcam_axis_measure(&p.x, filter);
     bcam_axis_measure(&p.y, filter);
     p.columns_first = columns_first(&p.x, &p.y);
     return p;
 }
 
-bcam_part bcam_resize_needs(int sw, int sh, int dw, int dh, bcam_filter filter, bcam_part window)
+bcam_part bcam_resize_needs(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window)
 {
-    plan p = plan_of(sw, sh, dw, dh, filter, window);
+    plan p = plan_of(src, dw, dh, filter, window);
     return (bcam_part){p.x.begin, p.y.begin, p.x.end - p.x.begin, p.y.end - p.y.begin};
 }
 
@@ -173,12 +183,12 @@ static void copy_window(const bcam_axis *x, const bcam_axis *y, const uint8_t *s
     }
 }
 
-bcam_status bcam_resize_rgb(const uint8_t *src, int sw, int sh, int dw, int dh, bcam_filter filter, int x0, int y0,
-                            int w, int h, uint8_t *out, uint8_t **scratch, size_t *scratch_capacity, bcam_error *err)
+bcam_status bcam_resize_area(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window, uint8_t *out,
+                             uint8_t **scratch, size_t *scratch_capacity, bcam_error *err)
 {
-    plan p = plan_of(sw, sh, dw, dh, filter, (bcam_part){x0, y0, w, h});
-    if (sw == dw && sh == dh) {
-        copy_window(&p.x, &p.y, src, out);
+    plan p = plan_of(src, dw, dh, filter, window);
+    if (bcam_axis_kept(&p.x) && bcam_axis_kept(&p.y)) {
+        copy_window(&p.x, &p.y, src->rgb, out);
         return BCAM_OK;
     }
     size_t bytes = lay_out(&p, NULL);
@@ -187,11 +197,18 @@ bcam_status bcam_resize_rgb(const uint8_t *src, int sw, int sh, int dw, int dh, 
     }
     lay_out(&p, *scratch);
     if (filter == BCAM_FILTER_NEAREST) {
-        resize_nearest(&p, src, out);
+        resize_nearest(&p, src->rgb, out);
     } else {
-        resize_filtered(&p, filter, src, out);
+        resize_filtered(&p, filter, src->rgb, out);
     }
     return BCAM_OK;
+}
+
+bcam_status bcam_resize_rgb(const uint8_t *src, int sw, int sh, int dw, int dh, bcam_filter filter, int x0, int y0,
+                            int w, int h, uint8_t *out, uint8_t **scratch, size_t *scratch_capacity, bcam_error *err)
+{
+    bcam_pixels picture = {src, sw, sh, {0, 0, sw, sh}};
+    return bcam_resize_area(&picture, dw, dh, filter, (bcam_part){x0, y0, w, h}, out, scratch, scratch_capacity, err);
 }
 
 /* ---- for whoever does it elsewhere ---- */
@@ -199,12 +216,12 @@ bcam_status bcam_resize_rgb(const uint8_t *src, int sw, int sh, int dw, int dh, 
 /** Room for the weights of a pixel: nearest has one, and the plan none for it. */
 static int taps_elsewhere(const bcam_axis *a, bcam_filter filter)
 {
-    return a->source == a->result ? 0 : filter == BCAM_FILTER_NEAREST ? 1 : a->taps;
+    return bcam_axis_kept(a) ? 0 : filter == BCAM_FILTER_NEAREST ? 1 : a->taps;
 }
 
-void bcam_resize_measure(int sw, int sh, int dw, int dh, bcam_filter filter, bcam_part window, bcam_pack *pack)
+void bcam_resize_measure(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window, bcam_pack *pack)
 {
-    plan p = plan_of(sw, sh, dw, dh, filter, window);
+    plan p = plan_of(src, dw, dh, filter, window);
     const bcam_axis *axis[2] = {&p.x, &p.y};
     pack->part = (bcam_part){p.x.begin, p.y.begin, p.x.end - p.x.begin, p.y.end - p.y.begin};
     pack->bytes = (size_t)pack->part.w * (size_t)pack->part.h * 3;
@@ -235,10 +252,10 @@ static void write_table(bcam_axis *a, bcam_filter filter, int32_t *row)
     }
 }
 
-bcam_status bcam_resize_tables(int sw, int sh, int dw, int dh, bcam_filter filter, bcam_part window,
+bcam_status bcam_resize_tables(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window,
                                int32_t *const table[2], uint8_t **scratch, size_t *scratch_capacity, bcam_error *err)
 {
-    plan p = plan_of(sw, sh, dw, dh, filter, window);
+    plan p = plan_of(src, dw, dh, filter, window);
     bcam_axis *axis[2] = {&p.x, &p.y};
     size_t bytes = lay_out(&p, NULL);
     if (!bcam_buffer_reserve(scratch, scratch_capacity, bytes)) {

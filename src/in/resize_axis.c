@@ -64,9 +64,10 @@ static const struct filter {
 
 /* ---- weights of one side ---- */
 
+/** Source pixels for a pixel of the result. */
 static double scale_of(const bcam_axis *a)
 {
-    return (double)(float)a->source / a->result; /* lengths pass through float there */
+    return (double)(float)(a->source - a->before - a->behind) / a->result; /* lengths pass through float there */
 }
 
 static double support_of(const bcam_axis *a, bcam_filter filter)
@@ -74,9 +75,14 @@ static double support_of(const bcam_axis *a, bcam_filter filter)
     return filters[filter].support * fmax(scale_of(a), 1.0);
 }
 
+bool bcam_axis_kept(const bcam_axis *a)
+{
+    return a->source == a->result && a->before == 0 && a->behind == 0;
+}
+
 void bcam_axis_measure(bcam_axis *a, bcam_filter filter)
 {
-    if (a->source == a->result) {
+    if (bcam_axis_kept(a)) {
         a->begin = a->at;
         a->end = a->at + a->length;
         a->taps = 0;
@@ -85,7 +91,8 @@ void bcam_axis_measure(bcam_axis *a, bcam_filter filter)
     bool nearest = filter == BCAM_FILTER_NEAREST;
     double scale = scale_of(a), support = nearest ? 0 : support_of(a, filter);
     /* positions of nearest are summed up, and may be off by some rounding */
-    double low = (a->at + 0.5) * scale - support - 1, high = (a->at + a->length - 0.5) * scale + support + 2;
+    double low = a->before + (a->at + 0.5) * scale - support - 1,
+           high = a->before + (a->at + a->length - 0.5) * scale + support + 2;
     a->begin = low < 0 ? 0 : low < a->source ? (int)low : a->source - 1;
     a->end = high > a->source ? a->source : (int)high;
     int taps = nearest ? 0 : (int)ceil(support) * 2 + 1;
@@ -114,7 +121,7 @@ bool bcam_axis_fill(bcam_axis *a, bcam_filter filter, const bcam_resize_loops *l
     const struct filter *f = &filters[filter];
     double scale = scale_of(a), support = support_of(a, filter), narrowing = 1.0 / fmax(scale, 1.0);
     for (int i = 0; a->taps > 0 && i < a->length; i++) {
-        double centre = (a->at + i + 0.5) * scale;
+        double centre = a->before + (a->at + i + 0.5) * scale;
         int first = (int)(centre - support + 0.5), end = (int)(centre + support + 0.5);
         a->first[i] = first < 0 ? 0 : first;
         a->count[i] = (end > a->source ? a->source : end) - a->first[i];
@@ -135,7 +142,7 @@ bool bcam_axis_fill(bcam_axis *a, bcam_filter filter, const bcam_resize_loops *l
 /* Positions are summed up step by step, and their rounding with them. */
 void bcam_axis_fill_nearest(bcam_axis *a)
 {
-    double step = scale_of(a), position = step * 0.5;
+    double step = scale_of(a), position = a->before + step * 0.5;
     for (int i = 0; i < a->at + a->length; i++, position += step) {
         if (i >= a->at) {
             a->first[i - a->at] = position < a->source ? (int)position : -1;

@@ -139,7 +139,8 @@ static bcam_status time_photos(const bcam_measuring *b, const bcam_job *job, con
     const bcam_run_options *o = job->options;
     l.limits = (bcam_photo_limits){.max_pixels = o->max_pixels ? o->max_pixels : 89478485,
                                    .exif = o->exif,
-                                   .recipe = bcam_engine_recipe(job->engine)};
+                                   .recipe = bcam_engine_recipe(job->engine),
+                                   .reduce = o->decode == BCAM_DECODE_FAST};
     size_t item = (size_t)job->info.height * (size_t)job->info.width * 3;
     l.load = bcam_alloc((size_t)l.room, sizeof *l.load);
     l.pixels = bcam_alloc((size_t)l.threads, item);

@@ -28,6 +28,8 @@ static bcam_status check_options(const bcam_run_options *o, bcam_error *err)
         return bcam_fail(err, BCAM_E_ARGUMENT, "name an output folder");
     if (o->target_count < 0 || !has_all(o->targets, o->target_count))
         return bcam_fail(err, BCAM_E_ARGUMENT, "target_count is %d, and a target is missing", o->target_count);
+    if (o->decode != BCAM_DECODE_EXACT && o->decode != BCAM_DECODE_FAST)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "decode is %d, and neither exact nor fast", (int)o->decode);
     if ((unsigned)o->resize > BCAM_RESIZER_DEVICE)
         return bcam_fail(err, BCAM_E_ARGUMENT, "there is no way %d of resizing; choose auto, cpu or device",
                          (int)o->resize);

@@ -73,6 +73,7 @@ static void write_preprocessing(const bcam_job *job, bcam_runjson *json)
     }
     bcam_runjson_string(json, "preprocess.channel_order", r->grey ? "grey" : r->bgr ? "bgr" : "rgb");
     bcam_runjson_bool(json, "preprocess.exif", job->options->exif);
+    bcam_runjson_string(json, "preprocess.decode", job->options->decode == BCAM_DECODE_FAST ? "fast" : "exact");
 }
 
 static void write_settings(const bcam_job *job, bcam_runjson *json)

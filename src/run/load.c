@@ -198,8 +198,10 @@ void bcam_load_decode(bcam_load *l, int i, const bcam_job *job, bcam_worker *w)
 {
     const bcam_run_options *o = job->options;
     const bcam_recipe *recipe = bcam_engine_recipe(job->engine);
-    bcam_photo_limits limits = {
-        .max_pixels = o->max_pixels ? o->max_pixels : 89478485, .exif = o->exif, .recipe = recipe};
+    bcam_photo_limits limits = {.max_pixels = o->max_pixels ? o->max_pixels : 89478485,
+                                .exif = o->exif,
+                                .recipe = recipe,
+                                .reduce = o->decode == BCAM_DECODE_FAST};
     bcam_photo_slot *slot = &l->slots[i];
     bcam_photo *photo = &w->photo;
     double begin = bcam_clock_seconds();

@@ -11,6 +11,11 @@ note 'the same folder again'
 run "$data/photos" -o out --limit 30 --quiet
 run "$data/photos" -o out --limit 30 --quiet --overwrite --size native --dtype uint8 --target top2,label
 
+note 'decoded as named'
+run "$data/photos/boat" -o fast --quiet --limit 2 --decode fast
+grep -o '"decode":[[:space:]]*"[a-z]*"' out/run.json fast/run.json
+echo
+
 note 'as JSON lines; progress lines are left out here'
 run "$data/photos/boat" -o json --json --quiet
 

@@ -31,6 +31,8 @@ try run m.onnx photos -o out --activation relu
 try run m.onnx photos -o out --score loss
 try inspect m.onnx --output ''
 try run m.onnx photos -o out --precision fp8
+try run m.onnx photos -o out --decode draft
+try bench m.onnx --decode draft
 try selftest --seed x
 
 note 'what bench takes'

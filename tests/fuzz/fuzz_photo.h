@@ -26,6 +26,37 @@ static void decode_needed(const bcam_photo *whole, bcam_outcome expected, const 
     bcam_photo_fini(&photo);
 }
 
+/** Decoded smaller, as far as a recipe lets it: the same outcome and reason, all of the pixels that are needed, and a crop of the photo as it is. */
+static void decode_smaller(const bcam_photo *whole, bcam_outcome expected, const uint8_t *data, size_t size,
+                           const bcam_photo_limits *limits)
+{
+    enum { WIDE = 5, HIGH = 3 };
+    const bcam_recipe recipe = {.height = HIGH,
+                                .width = WIDE,
+                                .resize = BCAM_RESIZE_SQUASH,
+                                .resize_h = HIGH,
+                                .resize_w = WIDE,
+                                .filter = BCAM_FILTER_BICUBIC};
+    bcam_photo_limits smaller = *limits;
+    bcam_photo photo = {0};
+    smaller.recipe = &recipe;
+    smaller.reduce = true;
+    FUZZ_CHECK(bcam_photo_decode(&photo, data, size, &smaller) == expected &&
+               strcmp(photo.message, whole->message) == 0);
+    if (expected == BCAM_OUTCOME_OK) {
+        uint8_t out[WIDE * HIGH * 3];
+        bcam_box crop;
+        bcam_error err;
+        FUZZ_CHECK(photo.width == whole->width && photo.height == whole->height);
+        FUZZ_CHECK(photo.rgb_width * 8 >= photo.width && photo.rgb_width <= photo.width);
+        FUZZ_CHECK(photo.rgb_width == photo.width || (photo.rgb_width >= WIDE && photo.rgb_height >= HIGH));
+        FUZZ_CHECK(bcam_prep_photo(&recipe, &photo, out, &crop, &err) == BCAM_OK);
+        FUZZ_CHECK(crop.x == 0 && crop.y == 0 && crop.w == photo.width && crop.h == photo.height);
+        fuzz_touch(out, sizeof out);
+    }
+    bcam_photo_fini(&photo);
+}
+
 /** Decodes twice with the same buffers: the same pixels, or the same reason why there are none. */
 static void decode_photo(const uint8_t *data, size_t size)
 {
@@ -44,10 +75,12 @@ static void decode_photo(const uint8_t *data, size_t size)
             FUZZ_CHECK(photo.part.w == photo.width && photo.part.h == photo.height);
             bcam_sha256_hex(photo.rgb, (size_t)photo.width * (size_t)photo.height * 3, hash[turn]);
             decode_needed(&photo, outcome, data, size, &limits);
+            decode_smaller(&photo, outcome, data, size, &limits);
             memset(photo.rgb, 0xA5,
                    (size_t)photo.width * (size_t)photo.height * 3); /* so that what stays unwritten differs */
         } else {
             decode_needed(&photo, outcome, data, size, &limits);
+            decode_smaller(&photo, outcome, data, size, &limits);
         }
         FUZZ_CHECK(turn == 0 || strcmp(message, photo.message) == 0);
         strcpy(message, photo.message);

@@ -145,8 +145,16 @@ static void check_prep(fuzz_bytes *from)
     bcam_photo photo = {0};
     bcam_error err = {0};
     bcam_box crop;
-    photo.width = take_side(from, 1);
-    photo.height = take_side(from, photo.width);
+    photo.rgb_width = take_side(from, 1);
+    photo.rgb_height = take_side(from, photo.rgb_width);
+    int reduction = 1 << fuzz_number(from, 0, 3); /* the photo's last pixels of each side may be there in part */
+    photo.width = photo.rgb_width * reduction - fuzz_number(from, 0, reduction - 1);
+    photo.height = photo.rgb_height * reduction - fuzz_number(from, 0, reduction - 1);
+    photo.area = (bcam_box){0, 0, (double)photo.width / reduction, (double)photo.height / reduction};
+    if (fuzz_byte(from) & 1) {
+        photo.area.x = photo.rgb_width - photo.area.w;
+        photo.area.y = photo.rgb_height - photo.area.h;
+    }
     bcam_recipe recipe = {.resize = (bcam_resize_mode)fuzz_number(from, 0, BCAM_RESIZE_SQUASH),
                           .filter = (bcam_filter)fuzz_number(from, 0, BCAM_FILTER_LANCZOS),
                           .crop = fuzz_byte(from) & 1,
@@ -156,7 +164,7 @@ static void check_prep(fuzz_bytes *from)
     recipe.width = fuzz_number(from, 1, 100);
     recipe.resize_h = recipe.crop ? fuzz_number(from, 1, 300) : recipe.height;
     recipe.resize_w = recipe.crop ? fuzz_number(from, 1, 300) : recipe.width;
-    photo.rgb = take_pixels(from, photo.width, photo.height);
+    photo.rgb = take_pixels(from, photo.rgb_width, photo.rgb_height);
     size_t bytes = (size_t)recipe.width * (size_t)recipe.height * 3;
     uint8_t *out = malloc(bytes);
     bcam_status status = bcam_prep_photo(&recipe, &photo, out, &crop, &err);

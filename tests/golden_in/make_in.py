@@ -10,6 +10,8 @@ photos/*               the photos
 photos.tsv             photo, outcome, width, height, orientation, SHA-256 of the RGB bytes, and of those turned as EXIF says
 rgb/*.rgb              the RGB bytes, for finding out where a difference lies
 resize.tsv             photo, width, height, filter, window x, y, w, h, SHA-256 of the window
+draft.tsv              photo, turned as EXIF says (1) or not, "squash" or "shorter", network width, height, filter, width and height that draft()
+                       makes of the photo, SHA-256 of the bytes
 prep.tsv               photo, recipe, network height, width, crop x, y, w, h, SHA-256 of the bytes
 lut.bin                float32 (recipes of LUTS, 3, 256): value of every byte for every network channel
 shared.tsv             file, outcome, width, height, SHA-256 of the RGB bytes, SHA-256 of the 224 x 224 torchvision crop
@@ -254,6 +256,44 @@ def make_preps(photos):
     write_rows("prep.tsv", rows)
 
 
+# Where a box of a stored picture of w x h lies once it is turned.
+TURNED_BOX = {1: lambda w, h, a, b, c, d: (a, b, c, d), 2: lambda w, h, a, b, c, d: (w - c, b, w - a, d),
+              3: lambda w, h, a, b, c, d: (w - c, h - d, w - a, h - b), 4: lambda w, h, a, b, c, d: (a, h - d, c, h - b),
+              5: lambda w, h, a, b, c, d: (b, a, d, c), 6: lambda w, h, a, b, c, d: (h - d, a, h - b, c),
+              7: lambda w, h, a, b, c, d: (h - d, w - c, h - b, w - a), 8: lambda w, h, a, b, c, d: (b, w - c, d, w - a)}
+
+
+def drafted(name, exif, size_of, filter_code):
+    """The photo decoded by draft() for what size_of(its size) says, and resized to that -> size decoded, RGB."""
+    image = Image.open(HERE / "photos" / name)
+    orientation = image.getexif().get(0x0112, 1) if exif else 1
+    orientation = orientation if 1 <= orientation <= 8 else 1
+    turned = image.size[::-1] if orientation >= 5 else image.size
+    size = size_of(turned)
+    draft = image.draft("RGB", size[::-1] if orientation >= 5 else size) if image.format == "JPEG" else None
+    box = draft[1] if draft else (0, 0, *image.size)
+    box = TURNED_BOX[orientation](*image.size, *box)
+    rgb = (ImageOps.exif_transpose(image) if exif else image).convert("RGB")
+    return rgb.size, rgb.resize(size, filter_code, box=box)
+
+
+def make_drafts():
+    rows = []
+    kinds = [f.name for f in sorted((HERE / "photos").glob("*.jpg")) if not f.name.startswith("exif") and decoded(f.read_bytes())]
+    kinds += ["filtered.png", "exif_6.png"]
+    for name, exif in [(name, 0) for name in kinds] + [(f"exif_{o}.jpg", e) for o in range(1, 9) for e in (0, 1)] + [("exif_6.png", 1)]:
+        for at, (width, height) in enumerate(((18, 14), (9, 7), (4, 3), (3, 9), (6, 4), (4, 6), (2, 2), (1, 1), (37, 15))):
+            filter_name = list(FILTERS)[at % len(FILTERS)]
+            size, rgb = drafted(name, exif, lambda _, size=(width, height): size, FILTERS[filter_name])
+            rows.append((name, exif, "squash", width, height, filter_name, *size, sha(rgb.tobytes())))
+        for side in (2, 4, 8, 16):
+            shorter = int(side // 0.875)
+            size, rgb = drafted(name, exif, lambda s, shorter=shorter: resized_size(*s, shorter), Image.BILINEAR)
+            crop = transforms.CenterCrop((side, side))(rgb)
+            rows.append((name, exif, "shorter", side, side, "bilinear", *size, sha(crop.tobytes())))
+    write_rows("draft.tsv", rows)
+
+
 def make_luts():
     ramp = np.stack([np.arange(256, dtype=np.uint8)] * 3, -1)[None]
     normalized = transforms.Compose([transforms.ToTensor(), transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])])
@@ -318,6 +358,7 @@ def main():
     photos = make_photos()
     make_resizes(photos)
     make_preps(photos)
+    make_drafts()
     make_luts()
     if arguments.shared:
         make_shared(arguments.shared)
