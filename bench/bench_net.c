@@ -173,7 +173,7 @@ static bcam_status rate(net *n, double *out, bcam_error *err)
 
 /* ---- segments ---- */
 
-static const char *const segment_names[] = {"prep", "forward", "backward", "cam"};
+static const char *const segment_names[] = {"resize", "prep", "forward", "backward", "cam"};
 
 /* Runs of one segment on one pair after another; copies of what it reads and writes are part of it. */
 static bcam_status time_segment(net *n, unsigned mask, double *out, bcam_error *err)

@@ -12,7 +12,7 @@
 #include "cuda/cuda.h"
 
 enum { ROUNDS = 25 };
-static const char *const segment_names[] = {"prep", "forward", "backward", "cam"};
+static const char *const segment_names[] = {"resize", "prep", "forward", "backward", "cam"};
 
 /* Random pixels, and the classes of highest rank asked for. */
 static bcam_status fill(bcam_engine *e, const bench_options *o, bcam_error *err)

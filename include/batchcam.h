@@ -124,6 +124,13 @@ typedef enum bcam_score {
     BCAM_SCORE_PROBABILITY /* as `activation` makes it; where it is next to 0 or 1 its gradient vanishes */
 } bcam_score;
 
+/** Who brings the photos of a run to the network's size. The bytes are the same. */
+typedef enum bcam_resizer {
+    BCAM_RESIZER_AUTO = 0, /* a card, while it would wait for the processor otherwise; else the processor */
+    BCAM_RESIZER_CPU,      /* the processor, while it decodes */
+    BCAM_RESIZER_DEVICE    /* the device, for all photos that it has room for */
+} bcam_resizer;
+
 typedef enum bcam_map_size {
     BCAM_SIZE_INPUT =
         0, /* upsampled to the network's input: bilinear, half-pixel centres, clamped edges, not antialiased */
@@ -184,6 +191,7 @@ typedef struct bcam_run_options {
     bcam_engine_options engine; /* engine.classes is set by the run from `targets` */
     bool exif;                  /* apply EXIF orientation (PIL and torchvision do not) */
     bcam_decode decode;
+    bcam_resizer resize;
     bool overlay;       /* write a JPEG overlay per map */
     bool no_files;      /* compute everything and write nothing, to measure: out_dir is not needed then */
     bool overwrite;     /* replace an earlier run in out_dir; a folder that is not a run of batchcam is never touched */

@@ -82,9 +82,10 @@ static fix_job *open_job(void)
     return job;
 }
 
-static void sweep(bool persist, int64_t most)
+static void sweep(bool persist, int64_t most, bcam_resizer resize)
 {
     fix_job *job = open_job();
+    job->options.resize = resize;
     int64_t before = bcam_alloc_calls();
     cr_assert_not(run_without(job, INT64_MAX / 2, persist)); /* also makes what is made once in a process */
     int64_t calls = bcam_alloc_calls() - before, step = calls / most + 1, runs = 0;
@@ -99,15 +100,21 @@ static void sweep(bool persist, int64_t most)
 
 Test(run_memory, each_allocation_of_a_run_fails)
 {
-    sweep(false, 3000);
+    sweep(false, 3000, BCAM_RESIZER_AUTO);
+}
+
+/* Of which some belong to photos that are packed. */
+Test(run_memory, allocations_fail_where_the_device_resizes)
+{
+    sweep(false, 200, BCAM_RESIZER_DEVICE);
 }
 
 Test(run_memory, memory_runs_out_in_a_run)
 {
 #ifdef __SANITIZE_ADDRESS__
-    sweep(true, 120);
+    sweep(true, 120, BCAM_RESIZER_AUTO);
 #else
-    sweep(true, 3000);
+    sweep(true, 3000, BCAM_RESIZER_AUTO);
 #endif
 }
 

@@ -22,6 +22,8 @@ static const bcam_check_table *forward_table(bcam_verb verb)
         return &bcam_check_softmax;
     case BCAM_VERB_COPY:
         return &bcam_check_copy;
+    case BCAM_VERB_RESIZE:
+        return &bcam_check_resize;
     case BCAM_VERB_PREP:
         return &bcam_check_prep;
     case BCAM_VERB_SELECT:

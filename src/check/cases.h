@@ -21,7 +21,7 @@ typedef struct bcam_check_table {
 extern const bcam_check_table bcam_check_conv, bcam_check_gemm, bcam_check_pool;
 extern const bcam_check_table bcam_check_norm, bcam_check_unary, bcam_check_binary, bcam_check_reduce,
     bcam_check_softmax;
-extern const bcam_check_table bcam_check_copy, bcam_check_prep;
+extern const bcam_check_table bcam_check_copy, bcam_check_prep, bcam_check_resize;
 extern const bcam_check_table bcam_check_select, bcam_check_cam, bcam_check_upsample;
 
 /** An operand of real numbers. */

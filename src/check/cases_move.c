@@ -1,4 +1,4 @@
-/* cases_move.c - copy, prep. */
+/* cases_move.c - copy, resize, prep. */
 #include "check/cases.h"
 
 /* ---- copy ---- */
@@ -207,6 +207,42 @@ static void make_copy(size_t row, bcam_check_case *c)
 }
 
 const bcam_check_table bcam_check_copy = {BCAM_COUNT(copy_rows), BCAM_COUNT(copy_rows) - COPY_SHARED, make_copy};
+
+/* ---- resize: photos of random sizes and weights, whatever a filter might make of them ---- */
+
+static const struct {
+    int64_t n, h, w, side; /* side: the longest of a photo */
+    int taps;
+} resize_rows[] = {
+    {3, 1, 1, 5, 3}, {3, 7, 13, 40, 9}, {2, 33, 65, 30, 4}, {2, 31, 32, 150, 21}, {1, 70, 9, 300, 60}, {2, 5, 3, 7, 1},
+};
+
+static void make_resize(size_t row, bcam_check_case *c)
+{
+    int64_t n = resize_rows[row].n, h = resize_rows[row].h, w = resize_rows[row].w, side = resize_rows[row].side;
+    int64_t most = side > h ? side : h;
+    most = most > w ? most : w;
+    c->batch = n;
+    c->step.segment = BCAM_SEGMENT_RESIZE;
+    c->rule = BCAM_RULE_EXACT;
+    c->fills = (1u << BCAM_FILL_RANDOM) | (1u << BCAM_FILL_CONSTANT);
+    c->in[0] = bcam_check_real(BCAM_ROLE_INPUT, BCAM_LEAD_NONE, 1, DIMS(n * most * most * 3));
+    c->in[0].dtype = BCAM_U8;
+    c->in[0].domain = BCAM_DOMAIN_BYTE;
+    c->in[1] = bcam_check_real(BCAM_ROLE_INPUT, BCAM_LEAD_NONE, 1,
+                               DIMS(n * (h + w) * (BCAM_RESIZE_ROW + resize_rows[row].taps)));
+    c->in[1].domain = BCAM_DOMAIN_TABLES;
+    c->in[2] = bcam_check_real(BCAM_ROLE_INPUT, BCAM_LEAD_N, 1, DIMS(BCAM_FRAME_COUNT));
+    c->in[2].domain = BCAM_DOMAIN_FRAMES;
+    c->in[2].limit = resize_rows[row].taps;
+    c->in[1].dtype = c->in[2].dtype = BCAM_I32;
+    c->out[0] = bcam_check_real(BCAM_ROLE_OUTPUT, BCAM_LEAD_N, 3, DIMS(3, h, w));
+    c->out[0].dtype = BCAM_U8;
+    snprintf(c->name, sizeof c->name, "resize %dx%dx%d from up to %d, taps %d", (int)n, (int)h, (int)w, (int)side,
+             resize_rows[row].taps);
+}
+
+const bcam_check_table bcam_check_resize = {BCAM_COUNT(resize_rows), 0, make_resize};
 
 /* ---- prep ---- */
 

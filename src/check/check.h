@@ -38,7 +38,9 @@ typedef enum bcam_check_domain {
     BCAM_DOMAIN_COLOURS, /* (256,3): neighbours differ by 1 at most, as a value's row may between devices */
     BCAM_DOMAIN_RELU,    /* a map after ReLU; the BCAM_DOMAIN_RANGE behind it is of the map before */
     BCAM_DOMAIN_RANGE,   /* (K,N,2): minimum and maximum of each map of the operand before it */
-    BCAM_DOMAIN_FORWARD  /* an operand or the result of the forward verb, see `source` */
+    BCAM_DOMAIN_TABLES,  /* of RESIZE, filled with the BCAM_DOMAIN_FRAMES behind it */
+    BCAM_DOMAIN_FRAMES,
+    BCAM_DOMAIN_FORWARD /* an operand or the result of the forward verb, see `source` */
 } bcam_check_domain;
 
 typedef struct bcam_check_operand {
@@ -47,7 +49,7 @@ typedef struct bcam_check_operand {
     bcam_role role;
     bcam_dtype dtype;
     bcam_check_domain domain;
-    int64_t limit; /* DOMAIN_CLASS, DOMAIN_REQUEST: how many classes */
+    int64_t limit; /* DOMAIN_CLASS, DOMAIN_REQUEST: how many classes; DOMAIN_FRAMES: taps */
     int source;    /* DOMAIN_FORWARD: index of the forward verb's operand; -1: its result */
     int rank;      /* of one photo's part */
     int64_t dim[BCAM_MAX_RANK];

@@ -132,6 +132,52 @@ static void fill_range(const bcam_check_case *c, int index, bcam_check_data *dat
     }
 }
 
+/* A side of a photo of at most `most` pixels that becomes `length`; returns the pixels. */
+static int64_t fill_side(double *row, int64_t length, int64_t most, int64_t taps, uint64_t *state)
+{
+    int64_t source = taps ? 1 + below(state, most) : length;
+    bool in_order = below(state, 3) > 0;
+    for (int64_t i = 0; i < length && taps; i++, row += BCAM_RESIZE_ROW + taps) {
+        int64_t count = below(state, 16) ? 1 + below(state, taps < source ? taps : source) : 0, room = source - count;
+        row[0] = (double)(in_order ? i * room / length : below(state, room + 1));
+        row[1] = (double)count;
+        for (int64_t t = 0; t < taps; t++)
+            row[BCAM_RESIZE_ROW + t] = /* about 1 in all, or anything */
+                (double)(below(state, 8)
+                             ? below(state, (3 << BCAM_RESIZE_BITS) / taps) - (1 << BCAM_RESIZE_BITS) / taps / 2
+                             : below(state, 14 << 20) - (7 << 20));
+    }
+    return source;
+}
+
+/* Frames, and the tables before them. The window of some photos is smaller than the result. */
+static void fill_frames(const bcam_check_case *c, int index, bcam_check_data *data, uint64_t *state)
+{
+    const int64_t *out = c->out[0].dim, row = BCAM_RESIZE_ROW + c->in[index].limit;
+    int64_t photo = c->in[index - 2].dim[0] / c->batch, table = c->in[index - 1].dim[0] / c->batch, most = 1;
+    while (3 * (most + 1) * (most + 1) <= photo)
+        most++;
+    for (int64_t i = 0; i < c->in[index - 1].dim[0]; i++)
+        data->in[index - 1][i] = 0;
+    for (int64_t n = 0; n < c->batch; n++) {
+        double *frame = data->in[index] + n * BCAM_FRAME_COUNT;
+        int64_t window[2], taps[2], at[2] = {n * table, n * table + out[2] * row};
+        for (int side = 0; side < 2; side++) {
+            int64_t whole = out[2 - side];
+            window[side] = below(state, 2) ? whole : 1 + below(state, whole);
+            taps[side] = below(state, 4) ? c->in[index].limit : 0;
+            frame[BCAM_FRAME_X + side] = (double)below(state, whole - window[side] + 1);
+            frame[BCAM_FRAME_W + side] = (double)window[side];
+            frame[BCAM_FRAME_X_TAPS + side] = (double)taps[side];
+            frame[BCAM_FRAME_X_TABLE + side] = (double)at[side];
+        }
+        frame[BCAM_FRAME_PHOTO] = (double)(n * photo);
+        frame[BCAM_FRAME_STRIDE] = (double)fill_side(data->in[index - 1] + at[0], window[0], most, taps[0], state);
+        fill_side(data->in[index - 1] + at[1], window[1], most, taps[1], state);
+        frame[BCAM_FRAME_COLUMNS_FIRST] = (double)below(state, 2);
+    }
+}
+
 /* Multiplied, two extreme numbers leave the range of a float, so in most verbs only the first operand has any. */
 static bcam_check_fill fill_of_operand(const bcam_check_case *c, bcam_check_fill fill, int index)
 {
@@ -190,6 +236,10 @@ bcam_status bcam_check_fill_data(const bcam_check_case *c, bcam_check_fill fill,
             forward = true;
         else if (o->domain == BCAM_DOMAIN_RANGE)
             fill_range(c, i, data);
+        else if (o->domain == BCAM_DOMAIN_FRAMES)
+            fill_frames(c, i, data, &state);
+        else if (o->domain == BCAM_DOMAIN_TABLES)
+            continue;
         else if (o->dtype == BCAM_F32)
             fill_real(o, fill_of_operand(c, fill, i), data->in[i], count, &state);
         else

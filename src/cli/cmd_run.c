@@ -12,7 +12,7 @@
 typedef struct run_settings {
     const char *out, *output, *names, *preset, *preprocess, *device;
     cli_list layers, methods, targets;
-    int batch, threads, score, activation, precision, map_size, map_dtype, decode;
+    int batch, threads, score, activation, precision, map_size, map_dtype, decode, resize;
     int64_t limit, max_pixels;
     bool deterministic, overlay, exif, overwrite, quiet, json;
 } run_settings;
@@ -20,9 +20,11 @@ typedef struct run_settings {
 /* Choices whose places are the library's own numbers. */
 #define SCORES "logit probability"
 #define ACTIVATIONS "auto softmax sigmoid none"
+#define RESIZERS "auto cpu device"
 #define PRECISIONS "auto fp32 tf32 bf16 fp16"
 _Static_assert(BCAM_ACTIVATION_SOFTMAX == 1 && BCAM_ACTIVATION_SIGMOID == 2 && BCAM_ACTIVATION_NONE == 3,
                "see ACTIVATIONS");
+_Static_assert(BCAM_RESIZER_CPU == 1 && BCAM_RESIZER_DEVICE == 2, "see RESIZERS");
 _Static_assert(BCAM_SCORE_LOGIT == 0 && BCAM_SCORE_PROBABILITY == 1, "see SCORES");
 
 /* The library's numbers have fp64 among them, which is for self-tests. */
@@ -78,6 +80,9 @@ static const cli_option options[] = {
     {0, "exif", NULL, NULL, "turn photos as their EXIF orientation says",
      "PIL and torchvision do not, so most models were trained without.", NULL, cli_set_flag, FIELD(exif)},
     CLI_ROW_DECODE(FIELD(decode)),
+    {0, "resize", "NAME", "auto", "who resizes photos: auto, cpu or device",
+     "The bytes are the same. auto lets a card do it while it would wait for the processor otherwise; run.json counts the photos of each.",
+     RESIZERS, cli_set_choice, FIELD(resize)},
     {0, "limit", "N", "all", "stop after N photos", NULL, NULL, cli_set_count, FIELD(limit)},
     {0, "max-pixels", "N", "89478485", "larger photos are recorded as too_large", NULL, NULL, cli_set_count,
      FIELD(max_pixels)},
@@ -256,6 +261,7 @@ static bcam_run_options make_options(const run_settings *s, char **operands, int
         .targets = (const char *const *)s->targets.words,
         .target_count = s->targets.count,
         .names = s->names,
+        .resize = (bcam_resizer)s->resize,
         .exif = s->exif,
         .decode = (bcam_decode)s->decode,
         .overlay = s->overlay,

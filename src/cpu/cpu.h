@@ -1,7 +1,7 @@
 /* cpu.h - the CPU device: plain C for every verb, oneDNN laid over it. Private to the room, but for `bcam_cpu_device`.
  *
  * How it is built up
- *   plain.inc        includes the families (*.inc: gemm, conv, pool, elementwise, reduce, binary_bwd, copy, cam, upsample), which are written once in
+ *   plain.inc        includes the families (*.inc: gemm, conv, pool, elementwise, reduce, binary_bwd, copy, cam, resize, upsample), which are written once in
  *                    terms of the type `real`, and ends with the table of slots, one per verb. plain_f32.c (real is float) and plain_f64.c
  *                    (double) are the reference; fast_*.c compile the float one for several instruction sets (fast.h). Everything in it is
  *                    static but the table. Sums are made in double, in an order that depends neither on the number of threads nor on the

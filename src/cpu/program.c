@@ -214,12 +214,16 @@ static void *cpu_host(bcam_program *program, int value, int pair)
         return NULL;
     const bcam_tensor *t = &program->place.tensors[value];
     const bcam_value *v = &program->place.values[value];
-    bool pixels =
-        v->dtype == BCAM_U8 && v->role == BCAM_ROLE_INPUT && v->rank == 4; /* channels-last, which is N,H,W,3 */
+    bool pixels = v->dtype == BCAM_U8 && v->rank == 4; /* channels-last, which is N,H,W,3 */
     if ((v->role != BCAM_ROLE_INPUT && v->role != BCAM_ROLE_OUTPUT) || t->dtype != v->dtype ||
         (!pixels && !bcam_tensor_is_dense(t)))
         return NULL;
     return t->data;
+}
+
+static void cpu_used(bcam_program *program, int value, int pair, size_t bytes)
+{
+    (void)program, (void)value, (void)pair, (void)bytes; /* nothing is copied */
 }
 
 static bcam_status check_access(const bcam_program *p, int value, bcam_dtype as, bcam_error *err)
@@ -291,6 +295,7 @@ const bcam_device_api bcam_cpu_device = {
     .compile = cpu_compile,
     .destroy = cpu_destroy,
     .host = cpu_host,
+    .used = cpu_used,
     .run = cpu_run,
     .wait = cpu_wait,
     .read = cpu_read,

@@ -149,6 +149,7 @@ bool bcam_cpu_parts_photos(const bcam_step *step, const bcam_tensor *x, const bc
         return x->rank == y->rank && x->dim[0] == y->dim[0];
     case BCAM_VERB_GEMM:
     case BCAM_VERB_GEMM_BWD:
+    case BCAM_VERB_RESIZE: /* photos and tables lie in one block */
     case BCAM_VERB_SELECT:
     case BCAM_VERB_UPSAMPLE:
         return false;

@@ -11,6 +11,13 @@ void *bcam_cuda_host(bcam_program *p, int value, int pair)
     return port ? p->pair[pair].host + port->offset : NULL;
 }
 
+void bcam_cuda_used(bcam_program *p, int value, int pair, size_t bytes)
+{
+    for (size_t i = 0; i < p->port_count; i++)
+        if (p->ports[i].value == value)
+            p->ports[i].used[pair] = bytes < p->ports[i].bytes ? bytes : p->ports[i].bytes;
+}
+
 static bcam_status check_access(const bcam_program *p, int value, bcam_dtype as, bcam_error *err)
 {
     bcam_status status = bcam_placement_access(&p->place, value, as, err);
@@ -105,7 +112,7 @@ bcam_status bcam_cuda_write(bcam_program *p, int value, bcam_dtype as, const voi
         bcam_tensor t = host_tensor(p, port, pair);
         bcam_elements_write(&t, as, data);
     }
-    if (port && port->input) /* every run copies it in */
+    if (port && !port->writes) /* every run copies it in */
         return status;
     int pairs = p->port_offset[p->place.root[value]] == SIZE_MAX ? 1 : BCAM_CUDA_PAIRS;
     for (int pair = 0; pair < pairs && !status; pair++)

@@ -6,7 +6,7 @@
  *   place.c     where the values of a program lie: element types, padded channels, blocks of device and pinned memory
  *   program.c   compiling: binding steps to addresses, choosing algorithms, workspace
  *   run.c       starting segments: copies in and out, streams, captured graphs
- *   access.c    host(), read(), write()
+ *   access.c    host(), used(), read(), write()
  *   guard.c     canaries and poison, for tests
  *   cudnn.c     cuDNN: the library, convolutions as graphs of it; pool.c pooling; plans.c engines and plans; desc.c descriptors
  *   choose.c    which of cuDNN's engines, or the own kernel: notes, timing; cache.c keeps what won on disk
@@ -153,10 +153,11 @@ void bcam_cuda_settle(cudaStream_t stream);
 /** A value that host() gives out, or would: it crosses between host and device. */
 typedef struct bcam_cuda_port {
     int value;
-    bool input;
-    bool converted;       /* the device computes it in another type; a float copy crosses */
-    unsigned segments;    /* that read it (inputs) or write it (outputs) */
-    size_t offset, bytes; /* in both blocks of a pair */
+    bool converted; /* the device computes it in another type; a float copy crosses */
+    unsigned reads,
+        writes; /* segments. What is read, and written by none of those that run, is copied in; what is written is copied out */
+    size_t offset, bytes;         /* in both blocks of a pair */
+    size_t used[BCAM_CUDA_PAIRS]; /* of the bytes: those that are copied in */
 } bcam_cuda_port;
 
 /** A step bound to addresses. */
@@ -224,6 +225,7 @@ bcam_status bcam_cuda_wait(bcam_program *program, int pair, bcam_error *err);
 
 /* access.c */
 void *bcam_cuda_host(bcam_program *program, int value, int pair);
+void bcam_cuda_used(bcam_program *program, int value, int pair, size_t bytes);
 bcam_status bcam_cuda_read(bcam_program *program, int value, bcam_dtype as, void *out, bcam_error *err);
 bcam_status bcam_cuda_write(bcam_program *program, int value, bcam_dtype as, const void *data, bcam_error *err);
 

@@ -204,6 +204,7 @@ const bcam_device_api bcam_cuda_device = {
     .compile = bcam_cuda_compile,
     .destroy = bcam_cuda_destroy,
     .host = bcam_cuda_host,
+    .used = bcam_cuda_used,
     .run = bcam_cuda_run,
     .wait = bcam_cuda_wait,
     .read = bcam_cuda_read,

@@ -137,14 +137,19 @@ static bool is_port(const bcam_program *p, size_t v, bcam_cuda_port *port)
     const bcam_value *value = &p->place.values[v];
     const bcam_tensor *t = &p->place.tensors[v];
     bool real = value->dtype == BCAM_F32;
-    *port = (bcam_cuda_port){.value = (int)v, .input = value->role == BCAM_ROLE_INPUT};
-    if (port->input ? real : value->role != BCAM_ROLE_OUTPUT)
+    bool input = value->role == BCAM_ROLE_INPUT;
+    *port = (bcam_cuda_port){.value = (int)v};
+    if (input ? real : value->role != BCAM_ROLE_OUTPUT)
         return false;
     if (real && value->rank == 4 && !made_by_cam(p, (int)v))
         return false;
     port->converted = t->dtype != value->dtype;
-    port->segments = segments_of(p, (int)v, port->input);
+    port->writes = segments_of(p, (int)v, false);
+    if (input || value->dtype == BCAM_U8) /* pixels may be resized, or given by the host in place of that */
+        port->reads = segments_of(p, (int)v, true);
     port->bytes = (size_t)bcam_count(value->rank, value->dim) * bcam_dtype_bytes(value->dtype);
+    for (int pair = 0; pair < BCAM_CUDA_PAIRS; pair++)
+        port->used[pair] = port->bytes;
     return true;
 }
 

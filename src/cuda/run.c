@@ -85,7 +85,7 @@ static bcam_status compute(bcam_program *p, unsigned segments, int pair, bcam_er
         if (segments & BCAM_SEGMENT_BIT(p->place.steps[s].segment) && !p->place.alias[s])
             status = bcam_cuda_step(p, (int)s, pair, err);
     for (size_t i = 0; i < p->port_count && !status; i++)
-        if (p->ports[i].converted && p->ports[i].segments & segments)
+        if (p->ports[i].converted && p->ports[i].writes & segments)
             status = convert_port(p, &p->ports[i], pair, err);
     return status;
 }
@@ -149,12 +149,13 @@ static bcam_status copy_ports(bcam_program *p, unsigned segments, int pair, bool
     char *device = p->pair[pair].device, *host = p->pair[pair].host;
     for (size_t i = 0; i < p->port_count && !status; i++) {
         const bcam_cuda_port *port = &p->ports[i];
-        if (port->input != input || !(port->segments & segments))
+        bool written = port->writes & segments;
+        if (input ? written || !(port->reads & segments) : !written)
             continue;
+        size_t bytes = input ? port->used[pair] : port->bytes;
         void *to = (input ? device : host) + port->offset, *from = (input ? host : device) + port->offset;
-        cudaError_t code =
-            cudaMemcpyAsync(to, from, port->bytes, input ? cudaMemcpyHostToDevice : cudaMemcpyDeviceToHost,
-                            input ? p->device->in : p->device->out);
+        cudaError_t code = cudaMemcpyAsync(to, from, bytes, input ? cudaMemcpyHostToDevice : cudaMemcpyDeviceToHost,
+                                           input ? p->device->in : p->device->out);
         status = bcam_cuda_check(code, "cudaMemcpyAsync",
                                  input ? "copying a batch to the card" : "copying results from the card", err);
     }
@@ -184,6 +185,7 @@ bcam_status bcam_cuda_run(bcam_program *p, unsigned segments, int pair, bcam_err
     if ((status = bcam_cuda_enter(device, err)) ||
         (status = wait_for(device->in, on->computed,
                            err)) || /* the pair's last computing has read what is overwritten now */
+        (status = wait_for(device->in, on->copied_out, err)) || /* and what it wrote there is out */
         (status = copy_ports(p, segments, pair, true, err)) ||
         (status = mark(on->copied_in, device->in, err)) || (status = wait_for(device->compute, on->copied_in, err)) ||
         (status = wait_for(device->compute, on->copied_out, err)) || /* and its last results are out */

@@ -132,6 +132,29 @@ typedef struct bcam_copy_attr {
     int64_t from[BCAM_MAX_RANK], step[BCAM_MAX_RANK]; /* per axis of x; step may be negative */
 } bcam_copy_attr;
 
+/** RESIZE: what `frames` says of each photo. Along each side, a pixel of the window is a weighted sum of source pixels; sums of the first pass are
+ *  rounded to bytes before the second. A side's table has a row for each pixel of the window: the first source pixel, how many there are, and room
+ *  for `taps` weights, multiples of 2^-BCAM_RESIZE_BITS. A row without source pixels is black. */
+typedef enum bcam_frame {
+    BCAM_FRAME_PHOTO,  /* where its pixels begin in `photos`: three bytes each, rows end to end */
+    BCAM_FRAME_STRIDE, /* pixels of a row */
+    BCAM_FRAME_X,      /* the window of the result that the photo fills; the rest is black */
+    BCAM_FRAME_Y,
+    BCAM_FRAME_W,
+    BCAM_FRAME_H,
+    BCAM_FRAME_X_TAPS, /* 0: this side keeps its length, and has no table */
+    BCAM_FRAME_Y_TAPS,
+    BCAM_FRAME_X_TABLE, /* where they begin in `tables` */
+    BCAM_FRAME_Y_TABLE,
+    BCAM_FRAME_COLUMNS_FIRST, /* the first pass is along y */
+    BCAM_FRAME_COUNT
+} bcam_frame;
+enum {
+    BCAM_RESIZE_BITS = 22,
+    BCAM_RESIZE_HALF = 1 << (BCAM_RESIZE_BITS - 1),
+    BCAM_RESIZE_ROW = 2
+}; /* ROW: numbers before the weights */
+
 typedef struct bcam_prep_attr {
     int channel[4]; /* out channel c is made from byte channel[c] of the pixel; C is out's */
 } bcam_prep_attr;
@@ -155,6 +178,7 @@ typedef struct bcam_cam_attr {
 /* ---- plans ---- */
 
 typedef enum bcam_segment {
+    BCAM_SEGMENT_RESIZE, /* only where photos may come packed; left out, the host gives what PREP reads */
     BCAM_SEGMENT_PREP,
     BCAM_SEGMENT_FORWARD,
     BCAM_SEGMENT_BACKWARD,
@@ -270,7 +294,7 @@ typedef struct bcam_device_options {
     bcam_log log;
 } bcam_device_options;
 
-#define BCAM_DEVICE_ABI 2u
+#define BCAM_DEVICE_ABI 3u
 
 typedef struct bcam_device_api {
     unsigned abi;             /* BCAM_DEVICE_ABI */
@@ -289,6 +313,8 @@ typedef struct bcam_device_api {
     void (*destroy)(bcam_program **program);
     /** Host memory of an INPUT or OUTPUT, dense and row-major in its dtype (pixels: N,H,W,3), of a buffer pair (0 … pairs-1). */
     void *(*host)(bcam_program *program, int value, int pair);
+    /** How much of an INPUT's host memory counts in runs of a pair from now on; all of it at first. What lies behind may be anything. */
+    void (*used)(bcam_program *program, int value, int pair, size_t bytes);
     /** Starts segments (BCAM_SEGMENT_BIT, in order) on a pair; wait returns when its outputs can be read, and reports what went wrong. */
     bcam_status (*run)(bcam_program *program, unsigned segments, int pair, bcam_error *err);
     bcam_status (*wait)(bcam_program *program, int pair, bcam_error *err);

@@ -284,6 +284,15 @@ static bcam_status check_COPY_BWD(const step_query *q)
     return check_copy(q, &q->out[0], &q->in[0]);
 }
 
+static bcam_status check_RESIZE(const step_query *q)
+{
+    REQUIRE(q->in[0].rank == 1 && q->in[1].rank == 1 && q->in[0].dim[0] <= INT32_MAX && q->in[1].dim[0] <= INT32_MAX,
+            "photos and tables must be (B) and (T), at most 2^31 - 1");
+    REQUIRE(has_shape(&q->in[2], 2, -1, BCAM_FRAME_COUNT, 0, 0), "the frames must be (N,%d)", BCAM_FRAME_COUNT);
+    REQUIRE(has_shape(&q->out[0], 4, q->in[2].dim[0], 3, -1, -1), "the output must be (N,3,H,W)");
+    return BCAM_OK;
+}
+
 static bcam_status check_PREP(const step_query *q)
 {
     const bcam_tensor *pixels = &q->in[0], *lut = &q->in[1];
@@ -350,17 +359,18 @@ static const struct {
     bcam_status (*check)(const step_query *q);
     unsigned need_in, need_out; /* bit i: operand i must be there */
 } rules[BCAM_VERB_COUNT] = {
-    [BCAM_VERB_CONV] = {check_CONV, 3, 1},       [BCAM_VERB_CONV_BWD] = {check_CONV_BWD, 3, 1},
-    [BCAM_VERB_GEMM] = {check_GEMM, 3, 1},       [BCAM_VERB_GEMM_BWD] = {check_GEMM_BWD, 3, 1},
-    [BCAM_VERB_POOL] = {check_POOL, 1, 1},       [BCAM_VERB_POOL_BWD] = {check_POOL_BWD, 1, 1},
-    [BCAM_VERB_NORM] = {check_NORM, 3, 1},       [BCAM_VERB_NORM_BWD] = {check_NORM_BWD, 3, 1},
-    [BCAM_VERB_UNARY] = {check_UNARY, 1, 1},     [BCAM_VERB_UNARY_BWD] = {check_UNARY_BWD, 1, 1},
-    [BCAM_VERB_BINARY] = {check_BINARY, 3, 1},   [BCAM_VERB_BINARY_BWD] = {check_BINARY_BWD, 1, 1},
-    [BCAM_VERB_REDUCE] = {check_REDUCE, 1, 1},   [BCAM_VERB_REDUCE_BWD] = {check_REDUCE_BWD, 1, 1},
-    [BCAM_VERB_SOFTMAX] = {check_SOFTMAX, 1, 1}, [BCAM_VERB_SOFTMAX_BWD] = {check_SOFTMAX_BWD, 3, 1},
-    [BCAM_VERB_COPY] = {check_COPY, 1, 1},       [BCAM_VERB_COPY_BWD] = {check_COPY_BWD, 1, 1},
-    [BCAM_VERB_PREP] = {check_PREP, 3, 1},       [BCAM_VERB_SELECT] = {check_SELECT, 7, 1},
-    [BCAM_VERB_CAM] = {check_CAM, 7, 3},         [BCAM_VERB_UPSAMPLE] = {check_UPSAMPLE, 1, 1},
+    [BCAM_VERB_CONV] = {check_CONV, 3, 1},         [BCAM_VERB_CONV_BWD] = {check_CONV_BWD, 3, 1},
+    [BCAM_VERB_GEMM] = {check_GEMM, 3, 1},         [BCAM_VERB_GEMM_BWD] = {check_GEMM_BWD, 3, 1},
+    [BCAM_VERB_POOL] = {check_POOL, 1, 1},         [BCAM_VERB_POOL_BWD] = {check_POOL_BWD, 1, 1},
+    [BCAM_VERB_NORM] = {check_NORM, 3, 1},         [BCAM_VERB_NORM_BWD] = {check_NORM_BWD, 3, 1},
+    [BCAM_VERB_UNARY] = {check_UNARY, 1, 1},       [BCAM_VERB_UNARY_BWD] = {check_UNARY_BWD, 1, 1},
+    [BCAM_VERB_BINARY] = {check_BINARY, 3, 1},     [BCAM_VERB_BINARY_BWD] = {check_BINARY_BWD, 1, 1},
+    [BCAM_VERB_REDUCE] = {check_REDUCE, 1, 1},     [BCAM_VERB_REDUCE_BWD] = {check_REDUCE_BWD, 1, 1},
+    [BCAM_VERB_SOFTMAX] = {check_SOFTMAX, 1, 1},   [BCAM_VERB_SOFTMAX_BWD] = {check_SOFTMAX_BWD, 3, 1},
+    [BCAM_VERB_COPY] = {check_COPY, 1, 1},         [BCAM_VERB_COPY_BWD] = {check_COPY_BWD, 1, 1},
+    [BCAM_VERB_RESIZE] = {check_RESIZE, 7, 1},     [BCAM_VERB_PREP] = {check_PREP, 3, 1},
+    [BCAM_VERB_SELECT] = {check_SELECT, 7, 1},     [BCAM_VERB_CAM] = {check_CAM, 7, 3},
+    [BCAM_VERB_UPSAMPLE] = {check_UPSAMPLE, 1, 1},
 };
 
 static const struct {
@@ -390,6 +400,8 @@ static bool dtype_fits(bcam_verb verb, bool out, int i, bcam_dtype dtype)
 {
     if (verb == BCAM_VERB_UPSAMPLE && out)
         return dtype == BCAM_F32 || dtype == BCAM_F16 || dtype == BCAM_U8;
+    if (verb == BCAM_VERB_RESIZE)
+        return dtype == (out || i == 0 ? BCAM_U8 : BCAM_I32);
     if ((verb == BCAM_VERB_PREP && !out && i == 0) || (verb == BCAM_VERB_UPSAMPLE && i == 2))
         return dtype == BCAM_U8;
     bool ids = (verb == BCAM_VERB_SELECT && (out ? i == 0 : i > 0)) || (verb == BCAM_VERB_CAM && !out && i == 2);

@@ -203,6 +203,22 @@ typedef struct bcam_pixels {
     bcam_box area; /* Pillow's `box` */
 } bcam_pixels;
 
+/** A photo for whoever resizes it elsewhere: what bcam_prep_photo looks at, and how each pixel is made of that. */
+typedef struct bcam_pack {
+    bcam_part part;   /* of the photo: what is taken along */
+    bcam_part window; /* of the network's pixels: what it becomes; the rest is black */
+    int taps[2];      /* x, y: room for weights of a pixel along this side; 0: it keeps its length, and has no table */
+    bool columns_first;       /* the sums along y are made first; bytes in between */
+    size_t bytes, numbers[2]; /* of the part's pixels, and of both tables */
+} bcam_pack;
+
+/** Measures it, for a photo of the decoded size. Errors: as of bcam_prep_photo. */
+bcam_status bcam_prep_measure(const bcam_recipe *recipe, const bcam_photo *photo, bcam_pack *pack, bcam_error *err);
+/** The part's pixels, made grey first where the recipe says so, rows end to end. A side's table has a row for each pixel of the window: the first pixel of
+ *  the part, how many, and `taps` weights, multiples of 2^-22. E_MEMORY. */
+bcam_status bcam_prep_pack(const bcam_recipe *recipe, bcam_photo *photo, const bcam_pack *pack, uint8_t *pixels,
+                           int32_t *const table[2], bcam_box *crop, bcam_error *err);
+
 /** The part of the source that bcam_resize_rgb looks at for this window. */
 bcam_part bcam_resize_needs(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window);
 
@@ -213,5 +229,10 @@ bcam_status bcam_resize_area(const bcam_pixels *src, int dw, int dh, bcam_filter
 /** The same of all of an image. */
 bcam_status bcam_resize_rgb(const uint8_t *src, int sw, int sh, int dw, int dh, bcam_filter filter, int x0, int y0,
                             int w, int h, uint8_t *out, uint8_t **scratch, size_t *scratch_capacity, bcam_error *err);
+/** What that does, for whoever does it elsewhere: part, taps, columns_first, bytes and numbers of a pack. */
+void bcam_resize_measure(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window, bcam_pack *pack);
+/** The tables of both sides. */
+bcam_status bcam_resize_tables(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window,
+                               int32_t *const table[2], uint8_t **scratch, size_t *scratch_capacity, bcam_error *err);
 
 #endif

@@ -122,6 +122,22 @@ bcam_part bcam_prep_needs(const bcam_recipe *recipe, const bcam_photo *photo)
     return bcam_resize_needs(&picture, (int)g.width, (int)g.height, recipe->filter, g.window);
 }
 
+/** The part that will be looked at, as the recipe wants it. */
+static void make_grey(const bcam_recipe *recipe, bcam_photo *photo, bcam_part part)
+{
+    for (int y = part.y; recipe->grey && y < part.y + part.h; y++) {
+        bcam_grey(photo->rgb + ((size_t)y * (size_t)photo->rgb_width + (size_t)part.x) * 3, (size_t)part.w);
+    }
+}
+
+/** What the network sees, in pixels of the photo. */
+static bcam_box crop_of(const bcam_recipe *recipe, const bcam_photo *photo, const geometry *g)
+{
+    double per_x = (double)photo->width / (double)g->width, per_y = (double)photo->height / (double)g->height;
+    return (bcam_box){(double)g->x.start * per_x, (double)g->y.start * per_y, recipe->width * per_x,
+                      recipe->height * per_y};
+}
+
 bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_t *out, bcam_box *crop, bcam_error *err)
 {
     geometry g = {0};
@@ -129,11 +145,9 @@ bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_
     if (status != BCAM_OK) {
         return status;
     }
-    bcam_part w = g.window, part = bcam_prep_needs(recipe, photo);
+    bcam_part w = g.window;
     bcam_pixels picture = picture_of(photo);
-    for (int y = part.y; recipe->grey && y < part.y + part.h; y++) {
-        bcam_grey(photo->rgb + ((size_t)y * (size_t)photo->rgb_width + (size_t)part.x) * 3, (size_t)part.w);
-    }
+    make_grey(recipe, photo, bcam_prep_needs(recipe, photo));
     status = bcam_resize_area(&picture, (int)g.width, (int)g.height, recipe->filter, w, out, &photo->scratch,
                               &photo->scratch_capacity, err);
     if (status != BCAM_OK) {
@@ -142,8 +156,41 @@ bcam_status bcam_prep_photo(const bcam_recipe *recipe, bcam_photo *photo, uint8_
     if (w.w < recipe->width || w.h < recipe->height) {
         spread(out, recipe->height, recipe->width, g.x, g.y);
     }
-    double per_x = (double)photo->width / (double)g.width, per_y = (double)photo->height / (double)g.height;
-    *crop =
-        (bcam_box){(double)g.x.start * per_x, (double)g.y.start * per_y, recipe->width * per_x, recipe->height * per_y};
+    *crop = crop_of(recipe, photo, &g);
+    return BCAM_OK;
+}
+
+bcam_status bcam_prep_measure(const bcam_recipe *recipe, const bcam_photo *photo, bcam_pack *pack, bcam_error *err)
+{
+    geometry g = {0};
+    bcam_status status = geometry_of(recipe, photo->width, photo->height, &g, err);
+    if (status == BCAM_OK) {
+        bcam_pixels picture = picture_of(photo);
+        bcam_resize_measure(&picture, (int)g.width, (int)g.height, recipe->filter, g.window, pack);
+        pack->window = (bcam_part){(int)g.x.at, (int)g.y.at, g.window.w, g.window.h};
+    }
+    return status;
+}
+
+bcam_status bcam_prep_pack(const bcam_recipe *recipe, bcam_photo *photo, const bcam_pack *pack, uint8_t *pixels,
+                           int32_t *const table[2], bcam_box *crop, bcam_error *err)
+{
+    geometry g = {0};
+    bcam_status status = geometry_of(recipe, photo->width, photo->height, &g, err);
+    if (status == BCAM_OK) {
+        bcam_pixels picture = picture_of(photo);
+        status = bcam_resize_tables(&picture, (int)g.width, (int)g.height, recipe->filter, g.window, table,
+                                    &photo->scratch, &photo->scratch_capacity, err);
+    }
+    if (status != BCAM_OK) {
+        return status;
+    }
+    bcam_part part = pack->part;
+    make_grey(recipe, photo, part);
+    for (int y = 0; y < part.h; y++) {
+        const uint8_t *row = photo->rgb + ((size_t)(part.y + y) * (size_t)photo->rgb_width + (size_t)part.x) * 3;
+        memcpy(pixels + (size_t)y * (size_t)part.w * 3, row, (size_t)part.w * 3);
+    }
+    *crop = crop_of(recipe, photo, &g);
     return BCAM_OK;
 }

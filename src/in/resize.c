@@ -210,3 +210,62 @@ bcam_status bcam_resize_rgb(const uint8_t *src, int sw, int sh, int dw, int dh, 
     bcam_pixels picture = {src, sw, sh, {0, 0, sw, sh}};
     return bcam_resize_area(&picture, dw, dh, filter, (bcam_part){x0, y0, w, h}, out, scratch, scratch_capacity, err);
 }
+
+/* ---- for whoever does it elsewhere ---- */
+
+/** Room for the weights of a pixel: nearest has one, and the plan none for it. */
+static int taps_elsewhere(const bcam_axis *a, bcam_filter filter)
+{
+    return bcam_axis_kept(a) ? 0 : filter == BCAM_FILTER_NEAREST ? 1 : a->taps;
+}
+
+void bcam_resize_measure(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window, bcam_pack *pack)
+{
+    plan p = plan_of(src, dw, dh, filter, window);
+    const bcam_axis *axis[2] = {&p.x, &p.y};
+    pack->part = (bcam_part){p.x.begin, p.y.begin, p.x.end - p.x.begin, p.y.end - p.y.begin};
+    pack->bytes = (size_t)pack->part.w * (size_t)pack->part.h * 3;
+    pack->columns_first = p.columns_first;
+    for (int side = 0; side < 2; side++) {
+        pack->taps[side] = taps_elsewhere(axis[side], filter);
+        pack->numbers[side] = pack->taps[side] ? (size_t)axis[side]->length * (size_t)(2 + pack->taps[side]) : 0;
+    }
+}
+
+static void write_table(bcam_axis *a, bcam_filter filter, int32_t *row)
+{
+    int taps = taps_elsewhere(a, filter);
+    bool nearest = filter == BCAM_FILTER_NEAREST;
+    if (nearest) {
+        bcam_axis_fill_nearest(a);
+    } else {
+        bcam_axis_fill(a, filter, bcam_resize_plain());
+    }
+    for (int i = 0; i < a->length; i++, row += 2 + taps) {
+        bool none = nearest && a->first[i] < 0; /* rounding led past the edge */
+        row[0] = none ? 0 : nearest ? a->first[i] - a->begin : a->first[i];
+        row[1] = none ? 0 : nearest ? 1 : a->count[i];
+        row[2] = 1 << BCAM_WEIGHT_BITS;
+        if (!nearest) {
+            memcpy(row + 2, a->weight + (size_t)i * (size_t)taps, (size_t)taps * sizeof *row);
+        }
+    }
+}
+
+bcam_status bcam_resize_tables(const bcam_pixels *src, int dw, int dh, bcam_filter filter, bcam_part window,
+                               int32_t *const table[2], uint8_t **scratch, size_t *scratch_capacity, bcam_error *err)
+{
+    plan p = plan_of(src, dw, dh, filter, window);
+    bcam_axis *axis[2] = {&p.x, &p.y};
+    size_t bytes = lay_out(&p, NULL);
+    if (!bcam_buffer_reserve(scratch, scratch_capacity, bytes)) {
+        return bcam_fail_memory(err, bytes, "resizing a photo");
+    }
+    lay_out(&p, *scratch);
+    for (int side = 0; side < 2; side++) {
+        if (taps_elsewhere(axis[side], filter)) {
+            write_table(axis[side], filter, table[side]);
+        }
+    }
+    return BCAM_OK;
+}

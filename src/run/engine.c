@@ -148,8 +148,8 @@ static bcam_status place_results(bcam_engine *e, bcam_error *err)
                             e->info.batch, e->info.classes);
 }
 
-bcam_status bcam_engine_make(const char *model, const bcam_engine_options *options, bool pictures, bcam_engine **out,
-                             bcam_error *err)
+bcam_status bcam_engine_make(const char *model, const bcam_engine_options *options, bcam_engine_extras extras,
+                             bcam_engine **out, bcam_error *err)
 {
     if (!out)
         return bcam_fail(err, BCAM_E_ARGUMENT, "there is no place for the engine");
@@ -166,7 +166,8 @@ bcam_status bcam_engine_make(const char *model, const bcam_engine_options *optio
     e->info.classes = e->options.classes ? e->options.classes : 1;
     e->info.layer_count = e->options.layer_count ? e->options.layer_count : 1;
     e->log = (bcam_log){e->options.log, e->options.log_data};
-    e->pictures = pictures;
+    e->extras = extras;
+    e->photos = -1;
     bcam_status status = check_options(&e->options, err);
     if (status == BCAM_OK)
         status = choose_methods(e, err);
@@ -192,7 +193,7 @@ bcam_status bcam_engine_make(const char *model, const bcam_engine_options *optio
 
 bcam_status bcam_engine_open(const char *model, const bcam_engine_options *options, bcam_engine **out, bcam_error *err)
 {
-    return bcam_engine_make(model, options, false, out, err);
+    return bcam_engine_make(model, options, (bcam_engine_extras){0}, out, err);
 }
 
 void bcam_engine_close(bcam_engine **engine)
@@ -274,13 +275,13 @@ void bcam_engine_algorithms(const bcam_engine *engine, bcam_algorithm_fn fn, voi
         fn(data, s, engine->steps[s].name, engine->steps[s].verb, engine->api->algorithm(engine->program, s));
 }
 
-/* The runs of all K repeat what comes behind the forward pass; a step that only looks at memory otherwise moves nothing. */
+/* The runs of all K repeat what comes behind the forward pass; a step that only looks at memory otherwise moves nothing. Resizing is not the network's. */
 bcam_engine_work bcam_engine_get_work(const bcam_engine *e)
 {
     bcam_engine_work work = {0};
     for (size_t s = 0; s < e->step_count; s++) {
         const struct bcam_step_name *step = &e->steps[s];
-        double runs = step->segment >= BCAM_SEGMENT_BACKWARD ? e->chunks : 1;
+        double runs = step->segment == BCAM_SEGMENT_RESIZE ? 0 : step->segment >= BCAM_SEGMENT_BACKWARD ? e->chunks : 1;
         work.flop += runs * step->flop / e->info.batch;
         if (strcmp(e->api->algorithm(e->program, s), "alias") != 0)
             work.bytes += runs * step->bytes / e->info.batch;

@@ -46,7 +46,8 @@ struct bcam_engine {
     bcam_engine_options options; /* with defaults filled in; strings are not used after opening */
     bcam_engine_info info;
     bcam_recipe recipe;
-    bool pictures, nhwc;
+    bcam_engine_extras extras;
+    bool nhwc;
     bcam_log log;
     const bcam_device_api *api;
     bcam_device *device;
@@ -55,9 +56,11 @@ struct bcam_engine {
     char device_name[128];
 
     const bcam_method *methods[BCAM_MAX_METHODS];
-    bcam_engine_layer *layers; /* info.layer_count */
-    int pixels, input, logits; /* values */
-    int scores;                /* the value that is explained: the logits, or their probabilities */
+    bcam_engine_layer *layers;       /* info.layer_count */
+    int pixels, input, logits;       /* values */
+    int photos, tables, frames;      /* what pixels are made of; -1: the host gives them */
+    size_t room_bytes, room_numbers; /* of photos and tables */
+    int scores;                      /* the value that is explained: the logits, or their probabilities */
     bcam_selection selection;
     int chunk, chunks; /* K of one run, and how many runs make K */
 
@@ -89,5 +92,10 @@ bcam_status bcam_model_open(const char *path, const char *output, const char *pr
 bcam_status bcam_engine_probe(bcam_engine *engine, const bcam_graph *graph, bcam_error *err);
 /** Resolves layers, finds constant gradients, makes the program. The graph is only read. */
 bcam_status bcam_engine_build(bcam_engine *engine, const bcam_graph *graph, bcam_error *err);
+
+/** engine_room.c: makes the step that resizes, where photos may come packed; left out of a run, the host writes `pixels`. */
+bcam_status bcam_engine_plan_room(bcam_engine *engine, bcam_plan *plan, bcam_error *err);
+/** Completes the room of a pair before it is started. */
+void bcam_engine_fill_room(bcam_engine *engine, int count, const bcam_engine_room *used, int pair);
 
 #endif

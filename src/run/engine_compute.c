@@ -16,7 +16,8 @@ static bcam_status check_pair(const bcam_engine *e, int pair, bcam_error *err)
     return BCAM_OK;
 }
 
-static bcam_status check_batch(const bcam_engine *e, const bcam_batch *b, int pair, bcam_error *err)
+/* `packed`: it has neither pixels nor input, for the photos lie in the pair's room. */
+static bcam_status check_batch(const bcam_engine *e, const bcam_batch *b, bool packed, int pair, bcam_error *err)
 {
     bcam_status status = check_pair(e, pair, err);
     if (status != BCAM_OK)
@@ -27,7 +28,7 @@ static bcam_status check_batch(const bcam_engine *e, const bcam_batch *b, int pa
         return bcam_fail(err, BCAM_E_ARGUMENT, "pair %d is still under way; call bcam_engine_finish first", pair);
     if (b->count < 1 || b->count > e->info.batch)
         return bcam_fail(err, BCAM_E_ARGUMENT, "a batch must have 1 to %d photos, not %d", e->info.batch, b->count);
-    if (!b->pixels == !b->input)
+    if (!packed && !b->pixels == !b->input)
         return bcam_fail(err, BCAM_E_ARGUMENT, "a batch has either pixels or input, not both and not neither");
     for (int i = 0; b->classes && i < b->count * e->info.classes; i++)
         if (b->classes[i] >= e->info.class_count)
@@ -197,9 +198,10 @@ static bcam_status start_chunks(bcam_engine *e, unsigned forward, int pair, bcam
     return status;
 }
 
-bcam_status bcam_engine_start(bcam_engine *e, const bcam_batch *batch, int pair, bcam_error *err)
+static bcam_status start(bcam_engine *e, const bcam_batch *batch, const bcam_engine_room *used, int pair,
+                         bcam_error *err)
 {
-    bcam_status status = check_batch(e, batch, pair, err);
+    bcam_status status = check_batch(e, batch, used != NULL, pair, err);
     if (status != BCAM_OK)
         return status;
     bcam_engine_pair *on = &e->pair[pair];
@@ -209,7 +211,10 @@ bcam_status bcam_engine_start(bcam_engine *e, const bcam_batch *batch, int pair,
     memset(on->nan, 0, (size_t)e->info.batch * sizeof *on->nan);
     fill_requests(e, batch, pair);
     unsigned forward = FORWARD;
-    if (batch->pixels) {
+    if (used) {
+        bcam_engine_fill_room(e, batch->count, used, pair);
+        forward |= BCAM_SEGMENT_BIT(BCAM_SEGMENT_RESIZE) | BCAM_SEGMENT_BIT(BCAM_SEGMENT_PREP);
+    } else if (batch->pixels) {
         fill_pixels(e, batch, pair);
         forward |= BCAM_SEGMENT_BIT(BCAM_SEGMENT_PREP);
     } else {
@@ -223,6 +228,18 @@ bcam_status bcam_engine_start(bcam_engine *e, const bcam_batch *batch, int pair,
         on->under_way = true;
     }
     return status;
+}
+
+bcam_status bcam_engine_start(bcam_engine *e, const bcam_batch *batch, int pair, bcam_error *err)
+{
+    return start(e, batch, NULL, pair, err);
+}
+
+bcam_status bcam_engine_start_room(bcam_engine *e, const bcam_engine_room *used, int count, const int32_t *classes,
+                                   int pair, bcam_error *err)
+{
+    bcam_batch batch = {.count = count, .classes = classes};
+    return start(e, &batch, used, pair, err);
 }
 
 bcam_status bcam_engine_finish(bcam_engine *e, int pair, bcam_error *err)

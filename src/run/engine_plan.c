@@ -198,7 +198,7 @@ static bcam_status plan_input(bcam_engine *e, const bcam_net_info *info, bcam_pl
     step->in[0] = e->pixels;
     step->in[1] = lut_value;
     step->out[0] = e->input;
-    return BCAM_OK;
+    return bcam_engine_plan_room(e, plan, err);
 }
 
 /* Backward steps only to layers whose gradient is not constant. */
@@ -227,7 +227,7 @@ static bcam_status plan_gradients(bcam_engine *e, const bcam_net_info *info, bca
 static bcam_status plan_maps(bcam_engine *e, bcam_plan *plan, bcam_error *err)
 {
     bcam_cam_output output = {.signed_maps = e->options.signed_maps, .dtype = e->options.map_dtype, .colours = -1};
-    if (e->pictures && (output.colours = bcam_cam_colours(plan)) < 0)
+    if (e->extras.pictures && (output.colours = bcam_cam_colours(plan)) < 0)
         return out_of_memory(err);
     output.picture_height = e->info.height;
     output.picture_width = e->info.width;
@@ -330,11 +330,17 @@ static bcam_status build_with_batch(bcam_engine *e, const bcam_graph *graph, bca
     return status;
 }
 
-/* A card has what memory it has: where a batch does not fit, half of it is tried. (The CPU's memory is the machine's; running short of it is not
- * mended by a smaller batch alone.) */
-static bool try_half(bcam_engine *e, const bcam_error *why)
+/* A card has what memory it has: where a batch does not fit, it is tried without room for photos that nobody has asked for, then half of it. (The CPU's
+ * memory is the machine's; running short of it is not mended by a smaller batch alone.) */
+static bool try_less(bcam_engine *e, const bcam_error *why)
 {
-    if (e->api == &bcam_cpu_device || e->info.batch < 2)
+    if (e->api == &bcam_cpu_device)
+        return false;
+    if (e->photos >= 0 && e->extras.resizes > 1) {
+        e->extras.resizes = 0;
+        return true;
+    }
+    if (e->info.batch < 2)
         return false;
     e->options.batch = e->info.batch / 2;
     bcam_log_line(&e->log, BCAM_LOG_WARNING, "a batch of %d does not fit, so %d is tried (%s)", e->info.batch,
@@ -352,7 +358,7 @@ bcam_status bcam_engine_build(bcam_engine *e, const bcam_graph *graph, bcam_erro
     e->chunks = (e->info.classes + e->chunk - 1) / e->chunk;
     do
         status = build_with_batch(e, graph, &why);
-    while (status == BCAM_E_MEMORY && try_half(e, &why));
+    while (status == BCAM_E_MEMORY && try_less(e, &why));
     if (status == BCAM_E_MEMORY && e->api != &bcam_cpu_device)
         return bcam_fail(err, status, "not even one photo fits: %s", why.message);
     return status == BCAM_OK ? BCAM_OK : bcam_fail(err, status, "%s", why.message);

@@ -30,6 +30,9 @@ static bcam_status check_options(const bcam_run_options *o, bcam_error *err)
         return bcam_fail(err, BCAM_E_ARGUMENT, "target_count is %d, and a target is missing", o->target_count);
     if (o->decode != BCAM_DECODE_EXACT && o->decode != BCAM_DECODE_FAST)
         return bcam_fail(err, BCAM_E_ARGUMENT, "decode is %d, and neither exact nor fast", (int)o->decode);
+    if ((unsigned)o->resize > BCAM_RESIZER_DEVICE)
+        return bcam_fail(err, BCAM_E_ARGUMENT, "there is no way %d of resizing; choose auto, cpu or device",
+                         (int)o->resize);
     if (o->limit < 0 || o->max_pixels < 0)
         return bcam_fail(err, BCAM_E_ARGUMENT, "limits cannot be negative");
     return BCAM_OK;
@@ -219,11 +222,18 @@ static bcam_engine_options engine_options(const bcam_job *job)
     return options;
 }
 
+/* The processor is spared resizing where something else computes beside it. */
+bcam_engine_extras bcam_job_extras(const bcam_job *job)
+{
+    static const int pairs[] = {[BCAM_RESIZER_AUTO] = 2, [BCAM_RESIZER_CPU] = 0, [BCAM_RESIZER_DEVICE] = 1};
+    return (bcam_engine_extras){.pictures = true, .resizes = pairs[job->options->resize]};
+}
+
 static bcam_status open_engine(bcam_job *job, bcam_error *err)
 {
     bcam_engine_options options = engine_options(job);
     double begun = bcam_clock_seconds();
-    bcam_status status = bcam_engine_make(job->options->model, &options, true, &job->engine, err);
+    bcam_status status = bcam_engine_make(job->options->model, &options, bcam_job_extras(job), &job->engine, err);
     if (status == BCAM_OK)
         status = bcam_engine_get_info(job->engine, &job->info, err);
     job->times.load = bcam_clock_seconds() - begun;

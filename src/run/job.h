@@ -114,7 +114,7 @@ typedef struct bcam_job {
     bcam_out_fact facts[8];
     char layer_text[600];
     bcam_run_summary summary;
-    int64_t labelled, correct, rotated;
+    int64_t labelled, correct, rotated, resized[2]; /* resized: by the processor, by the device */
     double
         self_check; /* largest error of a map made again from weights and activations, as a share of its largest value; -1: none made */
     bcam_trials trials;
@@ -123,6 +123,7 @@ typedef struct bcam_job {
     double started;                  /* clock when the first photo was begun */
 } bcam_job;
 
+bcam_engine_extras bcam_job_extras(const bcam_job *job); /* what its engines are made with */
 /** Opens everything; nothing is written before everything that can be refused was looked at. */
 bcam_status bcam_job_open(bcam_job *job, const bcam_run_options *options, bcam_error *err);
 void bcam_job_close(bcam_job *job);

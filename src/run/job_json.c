@@ -147,6 +147,8 @@ static void write_counts(const bcam_job *job, bcam_runjson *json)
         {"counts.maps_constant", (double)s->maps_constant},
         {"counts.maps_not_finite", (double)s->maps_not_finite},
         {"counts.rotated", (double)job->rotated},
+        {"counts.resized_cpu", (double)job->resized[0]},
+        {"counts.resized_device", (double)job->resized[1]},
         {"counts.left_out_type", (double)job->counts.left_out_type},
         {"counts.left_out_hidden", (double)job->counts.left_out_hidden},
         {"counts.left_out_loop", (double)job->counts.left_out_loop},

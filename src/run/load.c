@@ -62,6 +62,7 @@ void bcam_load_empty(bcam_load *l)
         bcam_free(l->slots[i].shown);
     }
     l->filled = 0;
+    l->packed = false;
 }
 
 void bcam_job_count_left_out(bcam_job *job, const bcam_list_counts *counts)
@@ -95,18 +96,102 @@ static void clock_stage(bcam_worker *w, bcam_stage stage, double *begin)
     *begin = now;
 }
 
-static void prepare(bcam_photo_slot *slot, const bcam_recipe *recipe, bcam_photo *photo, uint8_t *pixels)
+static size_t bytes_of_photo(const bcam_job *job)
 {
+    return (size_t)job->info.height * (size_t)job->info.width * 3;
+}
+
+/* A place in the room; false: it is too full. There is always one for the network's pixels of each photo. */
+static bool take_room(bcam_load *l, size_t worth, size_t bytes, size_t numbers, size_t *photo, size_t *table)
+{
+    bool fits;
+    bytes = bcam_frame_bytes(bytes);
+    worth = bcam_frame_bytes(worth);
+    size_t beyond = bytes > worth ? bytes - worth : 0;
+#pragma omp critical
+    {
+        fits = beyond <= l->spare && numbers <= l->room.numbers - l->used.numbers;
+        if (fits) {
+            *photo = l->used.bytes;
+            *table = l->used.numbers;
+            l->spare -= beyond;
+            l->used.bytes += bytes;
+            l->used.numbers += numbers;
+        }
+    }
+    return fits;
+}
+
+static void set_frame(const bcam_load *l, int i, size_t photo, size_t table, const bcam_pack *pack)
+{
+    int32_t *frame = l->room.frames + i * BCAM_FRAME_COUNT;
+    frame[BCAM_FRAME_PHOTO] = (int32_t)photo;
+    frame[BCAM_FRAME_STRIDE] = pack->part.w;
+    frame[BCAM_FRAME_X] = pack->window.x;
+    frame[BCAM_FRAME_Y] = pack->window.y;
+    frame[BCAM_FRAME_W] = pack->window.w;
+    frame[BCAM_FRAME_H] = pack->window.h;
+    frame[BCAM_FRAME_X_TAPS] = pack->taps[0];
+    frame[BCAM_FRAME_Y_TAPS] = pack->taps[1];
+    frame[BCAM_FRAME_X_TABLE] = (int32_t)table;
+    frame[BCAM_FRAME_Y_TABLE] = (int32_t)(table + pack->numbers[0]);
+    frame[BCAM_FRAME_COLUMNS_FIRST] = pack->columns_first;
+}
+
+/* Packs a photo for the device. *packed: there was room for it. */
+static bcam_status pack_photo(bcam_load *l, int i, const bcam_job *job, bcam_photo *photo, bool *packed,
+                              bcam_error *why)
+{
+    const bcam_recipe *recipe = bcam_engine_recipe(job->engine);
+    bcam_pack pack = {0};
+    size_t at, table;
+    *packed = false;
+    bcam_status status = bcam_prep_measure(recipe, photo, &pack, why);
+    if (status != BCAM_OK ||
+        !take_room(l, bytes_of_photo(job), pack.bytes, pack.numbers[0] + pack.numbers[1], &at, &table))
+        return status;
+    int32_t *const tables[2] = {l->room.tables + table, l->room.tables + table + pack.numbers[0]};
+    set_frame(l, i, at, table, &pack);
+    *packed = true;
+    return bcam_prep_pack(recipe, photo, &pack, l->room.photos + at, tables, &l->slots[i].crop, why);
+}
+
+/* Where the network's pixels of photo i go: in the room, as a photo that keeps its size. */
+static uint8_t *place_pixels(bcam_load *l, int i, const bcam_job *job)
+{
+    size_t item = bytes_of_photo(job), at = 0, table = 0;
+    const bcam_part all = {0, 0, job->info.width, job->info.height};
+    if (!l->packed)
+        return l->pixels + (size_t)i * item;
+    take_room(l, item, item, 0, &at, &table);
+    set_frame(l, i, at, 0, &(bcam_pack){.part = all, .window = all});
+    return l->room.photos + at;
+}
+
+static void prepare(bcam_load *l, int i, const bcam_job *job, bcam_photo *photo)
+{
+    bcam_photo_slot *slot = &l->slots[i];
     bcam_error why = {0};
-    if (bcam_prep_photo(recipe, photo, pixels, &slot->crop, &why) != BCAM_OK) {
+    bcam_status status = l->packed ? pack_photo(l, i, job, photo, &slot->packed, &why) : BCAM_OK;
+    if (status == BCAM_OK && !slot->packed)
+        status = bcam_prep_photo(bcam_engine_recipe(job->engine), photo, place_pixels(l, i, job), &slot->crop, &why);
+    if (status != BCAM_OK) {
         slot->outcome = why.code == BCAM_E_MEMORY ? BCAM_OUTCOME_UNREADABLE : BCAM_OUTCOME_UNSUPPORTED;
         snprintf(slot->message, sizeof slot->message, "%.319s", why.message);
     }
 }
 
-static size_t bytes_of_photo(const bcam_job *job)
+void bcam_load_pack(bcam_load *l, const bcam_job *job, int pair)
 {
-    return (size_t)job->info.height * (size_t)job->info.width * 3;
+    l->pair = pair;
+    l->packed = bcam_engine_get_room(job->engine, pair, &l->room);
+    l->used = (bcam_engine_room){0};
+    l->spare = l->packed ? l->room.bytes - (size_t)job->info.batch * bcam_frame_bytes(bytes_of_photo(job)) : 0;
+}
+
+const uint8_t *bcam_load_pixels(const bcam_load *l, const bcam_job *job)
+{
+    return l->packed ? bcam_engine_pixels(job->engine, l->pair) : l->pixels;
 }
 
 void bcam_load_decode(bcam_load *l, int i, const bcam_job *job, bcam_worker *w)
@@ -131,7 +216,7 @@ void bcam_load_decode(bcam_load *l, int i, const bcam_job *job, bcam_worker *w)
     snprintf(slot->message, sizeof slot->message, "%s", slot->outcome == BCAM_OUTCOME_OK ? "" : photo->message);
     clock_stage(w, BCAM_STAGE_DECODE, &begin);
     if (slot->outcome == BCAM_OUTCOME_OK)
-        prepare(slot, recipe, photo, l->pixels + (size_t)i * bytes_of_photo(job));
+        prepare(l, i, job, photo);
     clock_stage(w, BCAM_STAGE_RESIZE, &begin);
 }
 
@@ -149,7 +234,10 @@ void bcam_load_gather(bcam_load *l, bcam_job *job)
             snprintf(slot->message, sizeof slot->message, "its label was to be explained, and it has none");
             continue;
         }
-        if (l->count != i)
+        if (l->count != i && l->packed)
+            memmove(l->room.frames + l->count * BCAM_FRAME_COUNT, l->room.frames + i * BCAM_FRAME_COUNT,
+                    BCAM_FRAME_COUNT * sizeof *l->room.frames);
+        else if (l->count != i)
             memmove(l->pixels + (size_t)l->count * item, l->pixels + (size_t)i * item, item);
         slot->at = l->count++;
     }

@@ -14,15 +14,19 @@ typedef struct bcam_photo_slot {
     char message[320];
     int width, height, orientation;
     bcam_box crop;
-    int at; /* its place among those that are computed, -1: none */
+    bool packed; /* the device resizes it */
+    int at;      /* its place among those that are computed, -1: none */
 } bcam_photo_slot;
 
 typedef struct bcam_load {
     bcam_photo_slot *slots; /* N */
     int filled, count;      /* photos; those of them that are computed */
     int32_t *classes;       /* (N,K) */
-    uint8_t *pixels;        /* (N,H,W,3) */
+    uint8_t *pixels;        /* (N,H,W,3); not where photos are packed */
     int pair;               /* of the device's buffers */
+    bool packed;            /* photos go into the pair's room, those that were resized here, too */
+    bcam_engine_room room, used;
+    size_t spare; /* of the room: what photos may take beyond their network's pixels' worth */
 } bcam_load;
 
 /** What one thread decodes with, and the seconds that it took. */
@@ -45,6 +49,10 @@ void bcam_load_fini(bcam_load *load, const bcam_job *job);
 bcam_status bcam_load_fill(bcam_load *load, bcam_job *job, bcam_source *source, bcam_error *err);
 /** Asks the system to have the files ready. Returns at once. */
 void bcam_load_ask(const bcam_load *load);
+/** Before decoding: from here on photos go into the room of a pair that nothing is under way on, where it has one. */
+void bcam_load_pack(bcam_load *load, const bcam_job *job, int pair);
+/** The network's pixels (count,H,W,3), once the engine has finished the load, until its pair is started again. */
+const uint8_t *bcam_load_pixels(const bcam_load *load, const bcam_job *job);
 /** Decodes photo i into its place. Loads of one job by several threads at once, each with a worker of its own. */
 void bcam_load_decode(bcam_load *load, int i, const bcam_job *job, bcam_worker *worker);
 /** After all are decoded: those that can be computed move up, so that there are no holes, and get their classes. */

@@ -93,6 +93,7 @@ static void count_outcome(bcam_job *job, const bcam_photo_slot *slot)
     job->summary.images++;
     ++*counters[slot->outcome];
     job->rotated += slot->orientation > 1;
+    job->resized[slot->packed] += slot->outcome == BCAM_OUTCOME_OK;
 }
 
 static bcam_status write_slot(bcam_results *s, const bcam_load *l, const bcam_photo_slot *slot, bcam_error *err)
@@ -119,7 +120,7 @@ static bcam_status write_slot(bcam_results *s, const bcam_load *l, const bcam_ph
         item.prediction_count = best_predictions(job, logits, predictions);
         item.maps = s->maps;
         item.map_count = collect_maps(s, slot->at);
-        item.pixels = l->pixels + (size_t)slot->at * picture_bytes(job);
+        item.pixels = bcam_load_pixels(l, job) + (size_t)slot->at * picture_bytes(job);
         if (slot->label >= 0 && item.prediction_count) {
             job->labelled++;
             job->correct += predictions[0].class_id == slot->label;
@@ -145,8 +146,8 @@ bcam_status bcam_results_encode(bcam_results *s, const bcam_load *l, int index, 
     bcam_out_map map;
     bcam_status status = BCAM_OK;
     if (bcam_results_map(job, at, index % s->map_count, &map) && map.colours)
-        status = bcam_overlay_encode(l->pixels + (size_t)at * picture_bytes(job), map.colours, job->info.height,
-                                     job->info.width, &to->jpeg, &to->bytes, err);
+        status = bcam_overlay_encode(bcam_load_pixels(l, job) + (size_t)at * picture_bytes(job), map.colours,
+                                     job->info.height, job->info.width, &to->jpeg, &to->bytes, err);
     w->seconds[BCAM_STAGE_ENCODE] += bcam_clock_seconds() - begin;
     return status;
 }

@@ -14,9 +14,35 @@ bcam_status bcam_device_find(const char *name, bcam_device_options *options, con
 
 /* ---- engine.c, engine_plan.c, engine_compute.c: what the run needs of an engine beside the public calls ---- */
 
-/** As bcam_engine_open; `pictures`: maps in colours, of the network's input size, are made as well (bcam_engine_picture). */
-bcam_status bcam_engine_make(const char *model, const bcam_engine_options *options, bool pictures, bcam_engine **out,
-                             bcam_error *err);
+/** What an engine can do beside the public calls. */
+typedef struct bcam_engine_extras {
+    bool pictures; /* maps in colours, of the network's input size, are made as well (bcam_engine_picture) */
+    int resizes;   /* a device of so many pairs or more may be given photos packed (bcam_engine_get_room); 0: none */
+} bcam_engine_extras;
+
+/** As bcam_engine_open. */
+bcam_status bcam_engine_make(const char *model, const bcam_engine_options *options, bcam_engine_extras extras,
+                             bcam_engine **out, bcam_error *err);
+
+/** A pair's own memory for photos that the device resizes. */
+typedef struct bcam_engine_room {
+    uint8_t *photos;
+    int32_t *tables, *frames; /* frames: (N,BCAM_FRAME_COUNT), see bcam_frame */
+    size_t bytes, numbers;    /* of photos and of tables: room, or how much of it is used */
+} bcam_engine_room;
+
+/** What is taken of `photos` for so many bytes: a multiple of 16. Every photo of a batch has its network's pixels' worth. */
+static inline size_t bcam_frame_bytes(size_t bytes)
+{
+    return (bytes + 15) / 16 * 16;
+}
+/** False where the engine, or the pair, has none. */
+bool bcam_engine_get_room(bcam_engine *engine, int pair, bcam_engine_room *room);
+/** As bcam_engine_start with the photos that lie in the pair's room, and frames of the first `count`. The network's pixels stand in
+ *  bcam_engine_pixels once the pair is finished. */
+bcam_status bcam_engine_start_room(bcam_engine *engine, const bcam_engine_room *used, int count, const int32_t *classes,
+                                   int pair, bcam_error *err);
+
 /** The (H,W,3) map in colours; indices as of bcam_engine_map. */
 const uint8_t *bcam_engine_picture(const bcam_engine *engine, int layer, int method, int n, int k);
 const bcam_recipe *bcam_engine_recipe(const bcam_engine *engine);

@@ -11,6 +11,8 @@
 
 enum { MOST_PAIRS = 2, MOST_LOADS = MOST_PAIRS + 2 };
 
+#define LATE 0.02 /* waiting that is no waiting, as a share of the time from load to load */
+
 typedef struct stream {
     bcam_job *job;
     bcam_source source;
@@ -20,6 +22,8 @@ typedef struct stream {
     bcam_worker *workers;     /* one a thread */
     int threads;
     bcam_results results;
+    bool late;                         /* when the last load was finished, the device had long been done */
+    double finished;                   /* clock, of the load before that */
     double before[BCAM_SEGMENT_COUNT]; /* seconds of the device's segments, before the run */
     bcam_progress_fn progress;
     void *progress_data;
@@ -63,7 +67,9 @@ static bcam_status start_load(stream *s, bcam_load *l, bcam_error *err)
     double begin = bcam_clock_seconds(), steps = bcam_engine_seconds(job->engine, NULL);
     bcam_batch batch = {.count = l->count, .pixels = l->pixels, .classes = l->classes};
     l->pair = (int)(s->started++ % s->pairs);
-    bcam_status status = l->count ? bcam_engine_start(job->engine, &batch, l->pair, err) : BCAM_OK;
+    bcam_status status = !l->count   ? BCAM_OK
+                         : l->packed ? bcam_engine_start_room(job->engine, &l->used, l->count, l->classes, l->pair, err)
+                                     : bcam_engine_start(job->engine, &batch, l->pair, err);
     double took = bcam_clock_seconds() - begin;
     job->times.compute += took;
     job->stages[BCAM_STAGE_COPY_IN] += took - (bcam_engine_seconds(job->engine, NULL) - steps);
@@ -81,11 +87,20 @@ static bcam_status finish_load(stream *s, int most, bcam_load **done, bcam_error
     bcam_load *l = *done = &s->loads[s->written++ % s->load_count];
     bcam_status status = l->count ? bcam_engine_finish(job->engine, l->pair, err) : BCAM_OK;
     double finished = bcam_clock_seconds();
+    s->late = finished - begin < LATE * (finished - s->finished);
+    s->finished = finished;
     if (status == BCAM_OK && l->count && !job->summary.ok)
         status = bcam_job_self_check(job, err);
     job->times.compute += bcam_clock_seconds() - begin;
     job->stages[BCAM_STAGE_COPY_OUT] += finished - begin;
     return status;
+}
+
+/* Whether the device resizes what is decoded next: asked to, or while it would wait for the processor otherwise. */
+static bool is_for_device(const stream *s)
+{
+    bcam_resizer resizer = s->job->options->resize;
+    return resizer == BCAM_RESIZER_DEVICE || (resizer == BCAM_RESIZER_AUTO && s->late && s->pairs > 1);
 }
 
 /* Makes room on the device, and decodes `next` (NULL: none) beside the writing of what it gave back. */
@@ -94,6 +109,8 @@ static bcam_status turn(stream *s, bcam_load *next, int most, bcam_error *err)
     bcam_load *done;
     bcam_status status = finish_load(s, most, &done, err);
     double begin = bcam_clock_seconds(), before = s->job->stages[BCAM_STAGE_WRITE];
+    if (next && is_for_device(s))
+        bcam_load_pack(next, s->job, (int)(s->started % s->pairs));
     if (status == BCAM_OK)
         status = decode_and_write(s, next, done, err);
     double wrote = s->job->stages[BCAM_STAGE_WRITE] - before;
@@ -117,6 +134,7 @@ static bcam_status open_stream(stream *s, bcam_error *err)
     s->threads = job->options->engine.threads ? job->options->engine.threads : omp_get_num_procs();
     s->pairs = job->info.pairs < MOST_PAIRS ? job->info.pairs : MOST_PAIRS;
     s->load_count = s->pairs + 2;
+    s->finished = bcam_clock_seconds();
     bcam_engine_seconds(job->engine, s->before);
     s->workers = bcam_alloc((size_t)s->threads, sizeof *s->workers);
     bool fits = bcam_results_init(&s->results, s->job) && s->workers;
@@ -130,7 +148,8 @@ static bcam_status open_stream(stream *s, bcam_error *err)
 /* What the device's segments took, all threads together. */
 static void count_segments(stream *s)
 {
-    static const bcam_stage stage_of[BCAM_SEGMENT_COUNT] = {[BCAM_SEGMENT_PREP] = BCAM_STAGE_FORWARD,
+    static const bcam_stage stage_of[BCAM_SEGMENT_COUNT] = {[BCAM_SEGMENT_RESIZE] = BCAM_STAGE_RESIZE,
+                                                            [BCAM_SEGMENT_PREP] = BCAM_STAGE_FORWARD,
                                                             [BCAM_SEGMENT_FORWARD] = BCAM_STAGE_FORWARD,
                                                             [BCAM_SEGMENT_BACKWARD] = BCAM_STAGE_BACKWARD,
                                                             [BCAM_SEGMENT_CAM] = BCAM_STAGE_CAM};

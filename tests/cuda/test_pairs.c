@@ -114,6 +114,84 @@ static void check_pairs(bcam_precision precision, bool guard)
     expect_nothing_alive();
 }
 
+/* ---- pixels that a step makes, or the host gives in its place ---- */
+
+/* Room for twice the photos that there are. */
+static void plan_resize(bcam_plan *plan, int pixels, int *photos, int *frames)
+{
+    const int64_t bytes = 2 * N * 3 * H * W, numbers = 8, frame[2] = {N, BCAM_FRAME_COUNT};
+    *photos = bcam_plan_value(plan, "photos", BCAM_ROLE_INPUT, BCAM_U8, 1, &bytes);
+    int tables = bcam_plan_value(plan, "tables", BCAM_ROLE_INPUT, BCAM_I32, 1, &numbers);
+    *frames = bcam_plan_value(plan, "frames", BCAM_ROLE_INPUT, BCAM_I32, 2, frame);
+    bcam_step *s = bcam_plan_step(plan, BCAM_VERB_RESIZE, BCAM_SEGMENT_RESIZE, "resize");
+    s->in[0] = *photos, s->in[1] = tables, s->in[2] = *frames, s->out[0] = pixels;
+    plan->values[pixels].role = BCAM_ROLE_OUTPUT;
+    bcam_step last = *s; /* segments come in order */
+    memmove(plan->steps + 1, plan->steps, (plan->step_count - 1) * sizeof last);
+    plan->steps[0] = last;
+}
+
+/* Photos that keep their size, the second one lying first; behind them what must not count. */
+static void pack(bcam_program *program, int photos, int frames, int pair, int byte)
+{
+    uint8_t *to = api->host(program, photos, pair);
+    int32_t *frame = api->host(program, frames, pair);
+    memset(to, byte, N * 3 * H * W);
+    memset(to + N * 3 * H * W, 255, N * 3 * H * W);
+    api->used(program, photos, pair, N * 3 * H * W);
+    for (int n = 0; n < N; n++, frame += BCAM_FRAME_COUNT) {
+        memset(frame, 0, BCAM_FRAME_COUNT * sizeof *frame);
+        frame[BCAM_FRAME_PHOTO] = (N - 1 - n) * 3 * H * W;
+        frame[BCAM_FRAME_STRIDE] = frame[BCAM_FRAME_W] = W;
+        frame[BCAM_FRAME_H] = H;
+    }
+}
+
+static void check_pixels(bool guard)
+{
+    const unsigned given = BCAM_SEGMENTS_ALL & ~BCAM_SEGMENT_BIT(BCAM_SEGMENT_RESIZE);
+    bcam_plan plan;
+    bcam_error err = {0};
+    int pixels, photos, frames, x, y;
+    bcam_device *device = open_or_skip(BCAM_PRECISION_FP32, guard);
+    bcam_program *program = NULL;
+    make_plan(&plan, &pixels, &x, &y);
+    plan_resize(&plan, pixels, &photos, &frames);
+    cr_assert_eq(api->compile(device, &plan, &program, &err), BCAM_OK, "%s", err.message);
+    bcam_plan_fini(&plan);
+    for (int round = 0; round < 3 * ROUNDS; round++) {
+        for (int pair = 0; pair < 2; pair++) {
+            bool packed = (round + pair) % 3 != 0;
+            if (packed)
+                pack(program, photos, frames, pair, 10 * round + pair);
+            memset(api->host(program, pixels, pair), packed ? 255 : 10 * round + pair, N * 3 * H * W);
+            cr_assert_eq(api->run(program, packed ? BCAM_SEGMENTS_ALL : given, pair, &err), BCAM_OK, "%s", err.message);
+        }
+        for (int pair = 0; pair < 2; pair++) {
+            cr_assert_eq(api->wait(program, pair, &err), BCAM_OK, "%s", err.message);
+            expect_mean(program, y, pair, 10 * round + pair);
+            const uint8_t *seen = api->host(program, pixels, pair); /* given out where it was made */
+            for (int i = 0; i < N * 3 * H * W; i++)
+                cr_assert_eq(seen[i], 10 * round + pair, "round %d, pair %d, byte %d: %d", round, pair, i, seen[i]);
+        }
+    }
+    api->destroy(&program);
+    api->close(&device);
+    expect_nothing_alive();
+}
+
+Test(cuda_pairs, pixels_made_or_given)
+{
+    check_pixels(false);
+}
+
+Test(cuda_pairs, pixels_made_or_given_guarded)
+{
+    check_pixels(true);
+}
+
+/* ---- */
+
 Test(cuda_pairs, fp32)
 {
     check_pairs(BCAM_PRECISION_FP32, false);

@@ -513,12 +513,19 @@ const char *emu_kernel_name(const emu_kernel *kernel)
     return readable_name(const_cast<emu_kernel *>(kernel));
 }
 
+/* A kernel that is no template is called without its arguments here. */
+static bool is_called(const char *own, const char *name)
+{
+    size_t length = strlen(own);
+    return strncmp(own, name, length) == 0 && (name[length] == '\0' || (name[length] == '(' && !strchr(own, '(')));
+}
+
 const emu_kernel *emu_kernel_find(const char *name)
 {
     int status = 0;
     char *text = strncmp(name, "_Z", 2) == 0 ? abi::__cxa_demangle(name, nullptr, nullptr, &status) : nullptr;
     const emu_kernel *k = kernels;
-    while (k && strcmp(emu_kernel_name(k), text ? text : name) != 0)
+    while (k && !is_called(emu_kernel_name(k), text ? text : name))
         k = k->next;
     free(text);
     return k;

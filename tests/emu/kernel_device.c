@@ -122,11 +122,20 @@ static int64_t extent(const bcam_tensor *t)
     return last + 1;
 }
 
+static bool is_resized(const bcam_program *p, int value)
+{
+    for (size_t s = 0; s < p->step_count; s++)
+        if (p->steps[s].verb == BCAM_VERB_RESIZE && p->steps[s].out[0] == value)
+            return true;
+    return false;
+}
+
 static bcam_status place_value(bcam_program *p, size_t v, bcam_error *err)
 {
     const bcam_value *value = &p->values[v];
     const bcam_device *device = p->device;
-    bool constant = value->role == BCAM_ROLE_CONST, pixels = value->dtype == BCAM_U8 && value->role == BCAM_ROLE_INPUT;
+    bool constant = value->role == BCAM_ROLE_CONST;
+    bool pixels = value->dtype == BCAM_U8 && (value->role == BCAM_ROLE_INPUT || is_resized(p, (int)v));
     bool as_float = p->fixed[v] || (constant && p->constant_is_float[v] && device->layout == 0);
     bool real = value->dtype == BCAM_F32 && !as_float;
     bcam_tensor *t = &p->tensors[v];
@@ -242,6 +251,11 @@ static void *device_host(bcam_program *p, int value, int pair)
     return p->values[value].dtype != BCAM_F32 ? p->tensors[value].data : NULL;
 }
 
+static void device_used(bcam_program *p, int value, int pair, size_t bytes)
+{
+    (void)p, (void)value, (void)pair, (void)bytes;
+}
+
 static bcam_status device_run(bcam_program *p, unsigned segments, int pair, bcam_error *err)
 {
     (void)pair;
@@ -303,6 +317,7 @@ const bcam_device_api kernel_device = {
     .compile = device_compile,
     .destroy = device_destroy,
     .host = device_host,
+    .used = device_used,
     .run = device_run,
     .wait = device_wait,
     .read = device_read,
