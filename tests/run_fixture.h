@@ -603,4 +603,34 @@ static inline void fix_expect_field(const char *dir, const char *path, const cha
     cJSON_Delete(json);
 }
 
+/* ---- runs whose photos the device resizes ---- */
+
+/** Photos of all kinds, in batches that they do not fill: small and large, upright and wide, broken, one beyond what a batch has room for. */
+static inline fix_job *fix_open_any_photos(int batch)
+{
+    fix_job *job = fix_open(5, true);
+    for (int i = 0; i < 15; i++)
+        fix_jpeg(fix_in(job, "photos/%c.jpg", 'a' + i), (uint64_t)i, 11 + 23 * i, 13 + 61 * (i * 5 % 7));
+    fix_png(fix_in(job, "photos/p.png"), 20, 10, 12);
+    fix_png(fix_in(job, "photos/q.png"), 21, 5, 400);
+    fix_truncated(fix_in(job, "photos/c2.jpg"), 3);
+    fix_write_text(fix_in(job, "photos/d2.jpg"), "no photo");
+    fix_jpeg(fix_in(job, "photos/r.jpg"), 22, 1100, 1050);
+    job->options.overlay = true;
+    job->options.engine.batch = batch;
+    return job;
+}
+
+static inline void fix_run_resized(fix_job *job, bcam_resizer resize, const char *out)
+{
+    job->options.resize = resize;
+    job->options.out_dir = out;
+    fix_run(job);
+}
+
+static inline void fix_expect_same_pictures(const char *a, const char *b)
+{
+    cr_assert_eq(system(fix_text("diff -r '%s/overlays' '%s/overlays'", a, b)), 0);
+}
+
 #endif

@@ -233,9 +233,31 @@ static bool usual(const kind *k, int reduction)
     return !k->progressive && !k->arithmetic && k->components != 4 && k->chroma_h == 1 && factors && !k->noise;
 }
 
-Test(in_jpeg_part, any_part_of_any_kind)
+/** One photo of a kind, decoded and held against libjpeg; whether a part of it was enough, which has to be so where it can be. */
+static bool check_photo(const kind *k, bcam_photo *photo, const bcam_photo_limits *limits, int reduction,
+                        uint64_t *seed)
 {
     static uint8_t all[MOST * MOST * 4];
+    size_t bytes;
+    long warnings;
+    uint8_t *data = encode(k, seed, &bytes);
+    cr_assert(decode_all(data, bytes, reduction, all, &warnings) && warnings == 0);
+    if (photo->rgb)
+        memset(photo->rgb, 0xA5, photo->capacity);
+    cr_assert_eq(bcam_photo_decode(photo, data, bytes, limits), BCAM_OUTCOME_OK, "%s", photo->message);
+    free(data);
+    expect_sizes(k, photo, reduction);
+    if (k->components != 4)
+        expect_part(k, photo, all);
+    bool partly = photo->part.w < photo->rgb_width || photo->part.h < photo->rgb_height;
+    bcam_part need = limits->recipe ? bcam_prep_needs(limits->recipe, photo) : photo->part;
+    bool small = need.w < photo->rgb_width || need.h < photo->rgb_height;
+    cr_assert_eq(partly, limits->recipe && small && fast_here() && (usual(k, reduction) || partly));
+    return partly;
+}
+
+Test(in_jpeg_part, any_part_of_any_kind)
+{
     uint64_t seed = test_seed();
     bcam_photo photo = {0};
     int parts = 0;
@@ -245,23 +267,7 @@ Test(in_jpeg_part, any_part_of_any_kind)
         bcam_photo_limits limits = {
             .max_pixels = MOST * MOST, .recipe = round % 5 ? &recipe : NULL, .reduce = below(&seed, 2)};
         int reduction = limits.reduce && limits.recipe ? reduction_for(&recipe, &k) : 1;
-        size_t bytes;
-        long warnings;
-        uint8_t *data = encode(&k, &seed, &bytes);
-        cr_assert(decode_all(data, bytes, reduction, all, &warnings) && warnings == 0);
-        if (photo.rgb)
-            memset(photo.rgb, 0xA5, photo.capacity);
-        cr_assert_eq(bcam_photo_decode(&photo, data, bytes, &limits), BCAM_OUTCOME_OK, "%s", photo.message);
-        expect_sizes(&k, &photo, reduction);
-        if (k.components != 4)
-            expect_part(&k, &photo, all);
-        bcam_part need = bcam_prep_needs(&recipe, &photo);
-        bool small = need.w < photo.rgb_width || need.h < photo.rgb_height,
-             partly = photo.part.w < photo.rgb_width || photo.part.h < photo.rgb_height;
-        cr_assert_eq(partly, limits.recipe && small && fast_here() && (usual(&k, reduction) || partly), "round %d",
-                     round);
-        parts += partly;
-        free(data);
+        parts += check_photo(&k, &photo, &limits, reduction, &seed);
     }
     bcam_photo_fini(&photo);
     fprintf(stderr, "%d decoded in part\n", parts);
@@ -271,7 +277,6 @@ Test(in_jpeg_part, any_part_of_any_kind)
 /** The same where photos are decoded by every reduction; the part that is needed shows that it was not libjpeg that did it. */
 Test(in_jpeg_part, any_part_of_smaller_ones)
 {
-    static uint8_t all[MOST * MOST * 4];
     uint64_t seed = test_seed();
     bcam_photo photo = {0};
     int parts[9] = {0}; /* by reduction */
@@ -286,22 +291,7 @@ Test(in_jpeg_part, any_part_of_smaller_ones)
         recipe.width = 1 + below(&seed, 1 + recipe.resize_to / 2);
         bcam_photo_limits limits = {.max_pixels = MOST * MOST, .recipe = &recipe, .reduce = true};
         int reduction = reduction_for(&recipe, &k);
-        size_t bytes;
-        long warnings;
-        uint8_t *data = encode(&k, &seed, &bytes);
-        cr_assert(decode_all(data, bytes, reduction, all, &warnings) && warnings == 0);
-        if (photo.rgb)
-            memset(photo.rgb, 0xA5, photo.capacity);
-        cr_assert_eq(bcam_photo_decode(&photo, data, bytes, &limits), BCAM_OUTCOME_OK, "%s", photo.message);
-        expect_sizes(&k, &photo, reduction);
-        if (k.components != 4)
-            expect_part(&k, &photo, all);
-        bcam_part need = bcam_prep_needs(&recipe, &photo);
-        bool small = need.w < photo.rgb_width || need.h < photo.rgb_height,
-             partly = photo.part.w < photo.rgb_width || photo.part.h < photo.rgb_height;
-        cr_assert_eq(partly, small && fast_here() && (usual(&k, reduction) || partly), "round %d", round);
-        parts[reduction] += partly;
-        free(data);
+        parts[reduction] += check_photo(&k, &photo, &limits, reduction, &seed);
     }
     bcam_photo_fini(&photo);
     fprintf(stderr, "decoded in part by 2, 4 and 8: %d, %d, %d\n", parts[2], parts[4], parts[8]);

@@ -98,7 +98,7 @@ static double allowed_fine(const check *k, int out, int64_t i, double a)
     case BCAM_RULE_SUM:
         return EPSILON * (8 * fabs(a) + (8 + 2 * sqrt(k->c->depth)) * fabs(k->scale[out][i])) + FLOOR;
     case BCAM_RULE_FIRST:
-        return half + EPSILON * (8 * fabs(a) + (8 + 2 * sqrt(k->c->depth)) * k->first) + FLOOR;
+        return half + EPSILON * (8 * fabs(a) + (8 + k->c->depth) * k->first) + FLOOR;
     }
     return 0;
 }

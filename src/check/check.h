@@ -63,7 +63,9 @@ typedef enum bcam_check_rule {
     /* e (8 |a| + (8 + 2 sqrt(n)) S): S is the sum of the terms' magnitudes, found by running the reference on magnitudes.
        Sharper than a multiple of the largest |a|, and fair where terms cancel. */
     BCAM_RULE_SUM,
-    BCAM_RULE_FIRST, /* e (8 |a| + (8 + 2 sqrt(n)) F): F is the largest magnitude of the first operand */
+    /* e (8 |a| + (8 + n) F): F is the largest magnitude of the first operand. Partial sums grow as sqrt(n) F, and n roundings
+       of them add up to n F. */
+    BCAM_RULE_FIRST,
 } bcam_check_rule;
 
 typedef enum bcam_check_fill {

@@ -223,17 +223,13 @@ static bcam_engine_options engine_options(const bcam_job *job)
 }
 
 /* The processor is spared resizing where something else computes beside it. */
-bcam_engine_extras bcam_job_extras(const bcam_job *job)
-{
-    static const int pairs[] = {[BCAM_RESIZER_AUTO] = 2, [BCAM_RESIZER_CPU] = 0, [BCAM_RESIZER_DEVICE] = 1};
-    return (bcam_engine_extras){.pictures = true, .resizes = pairs[job->options->resize]};
-}
-
 static bcam_status open_engine(bcam_job *job, bcam_error *err)
 {
+    static const int pairs[] = {[BCAM_RESIZER_AUTO] = 2, [BCAM_RESIZER_CPU] = 0, [BCAM_RESIZER_DEVICE] = 1};
     bcam_engine_options options = engine_options(job);
     double begun = bcam_clock_seconds();
-    bcam_status status = bcam_engine_make(job->options->model, &options, bcam_job_extras(job), &job->engine, err);
+    job->extras = (bcam_engine_extras){.pictures = true, .resizes = pairs[job->options->resize]};
+    bcam_status status = bcam_engine_make(job->options->model, &options, job->extras, &job->engine, err);
     if (status == BCAM_OK)
         status = bcam_engine_get_info(job->engine, &job->info, err);
     job->times.load = bcam_clock_seconds() - begun;

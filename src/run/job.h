@@ -100,6 +100,7 @@ typedef struct bcam_trials { /* count 0: none were asked for */
 typedef struct bcam_job {
     const bcam_run_options *options;
     bcam_log log;
+    bcam_engine_extras extras; /* what its engines are made with */
     bcam_engine *engine;
     bcam_engine_info info;
     char *output;     /* of the model: the one that is explained */
@@ -123,7 +124,6 @@ typedef struct bcam_job {
     double started;                  /* clock when the first photo was begun */
 } bcam_job;
 
-bcam_engine_extras bcam_job_extras(const bcam_job *job); /* what its engines are made with */
 /** Opens everything; nothing is written before everything that can be refused was looked at. */
 bcam_status bcam_job_open(bcam_job *job, const bcam_run_options *options, bcam_error *err);
 void bcam_job_close(bcam_job *job);

@@ -161,8 +161,7 @@ static void try_precision(trial *t, const bcam_engine_options *options, bcam_tri
     bcam_engine_options own = *options;
     own.precision = row->precision;
     own.log = NULL;
-    bcam_status status =
-        bcam_engine_make(t->job->options->model, &own, bcam_job_extras(t->job), &t->coarse.engine, &why);
+    bcam_status status = bcam_engine_make(t->job->options->model, &own, t->job->extras, &t->coarse.engine, &why);
     if (status == BCAM_OK && t->coarse.engine->info.batch != t->job->info.batch)
         status = bcam_fail(&why, BCAM_E_MEMORY, "there is no memory for it beside fp32");
     if (status == BCAM_OK)

@@ -8,33 +8,18 @@
 /* Batches of three on both pairs of buffers: step by step, captured, replayed; the last is not full. */
 static fix_job *open_photos(void)
 {
-    fix_job *job = fix_open(5, true);
-    for (int i = 0; i < 15; i++)
-        fix_jpeg(fix_in(job, "photos/%c.jpg", 'a' + i), (uint64_t)i, 11 + 23 * i, 13 + 61 * (i * 5 % 7));
-    fix_png(fix_in(job, "photos/p.png"), 20, 10, 12);
-    fix_png(fix_in(job, "photos/q.png"), 21, 5, 400);
-    fix_truncated(fix_in(job, "photos/c2.jpg"), 3);
-    fix_write_text(fix_in(job, "photos/d2.jpg"), "no photo");
-    fix_jpeg(fix_in(job, "photos/r.jpg"), 22, 1100, 1050); /* more than a batch has room for */
-    job->options.overlay = job->options.overwrite = true;
-    job->options.engine.batch = 3;
+    fix_job *job = fix_open_any_photos(3);
+    job->options.overwrite = true;
     job->options.engine.device = "cuda";
     job->options.engine.precision = BCAM_PRECISION_FP32;
     job->options.engine.deterministic = true;
     return job;
 }
 
-static void run_into(fix_job *job, bcam_resizer resize, const char *out)
-{
-    job->options.resize = resize;
-    job->options.out_dir = out;
-    fix_run(job);
-}
-
 static void expect_same(const char *a, const char *b)
 {
     fix_expect_same_runs(a, b);
-    cr_assert_eq(system(fix_text("diff -r '%s/overlays' '%s/overlays'", a, b)), 0);
+    fix_expect_same_pictures(a, b);
 }
 
 static void expect_nothing_left(void)
@@ -60,15 +45,15 @@ Test(plugin_resize, the_same_whoever_resizes, .timeout = 300)
 {
     fix_job *job = open_photos();
     two_runs at = places_of(job);
-    run_into(job, BCAM_RESIZER_CPU, at.cpu);
+    fix_run_resized(job, BCAM_RESIZER_CPU, at.cpu);
     fix_expect_field(at.cpu, "counts.resized_device", "0");
-    run_into(job, BCAM_RESIZER_DEVICE, at.device);
+    fix_run_resized(job, BCAM_RESIZER_DEVICE, at.device);
     expect_same(at.cpu, at.device);
     fix_expect_field(at.device, "counts.resized_cpu", "1");
     fix_expect_field(at.device, "counts.resized_device", "17");
     for (int eager = 0; eager < 2; eager++) { /* eager: the device has always been done */
         bcam_fake_set_eager(eager);
-        run_into(job, BCAM_RESIZER_AUTO, at.device);
+        fix_run_resized(job, BCAM_RESIZER_AUTO, at.device);
         expect_same(at.cpu, at.device);
         cJSON *json = fix_json(at.device);
         printf("auto: %s by the processor, %s by the device\n", fix_field(json, "counts.resized_cpu"),
@@ -88,8 +73,8 @@ Test(plugin_resize, several_runs_of_a_batch, .timeout = 300)
     job->options.targets = (const char *const[]){"top11"};
     job->options.target_count = 1;
     job->options.limit = 7;
-    run_into(job, BCAM_RESIZER_CPU, at.cpu);
-    run_into(job, BCAM_RESIZER_DEVICE, at.device);
+    fix_run_resized(job, BCAM_RESIZER_CPU, at.cpu);
+    fix_run_resized(job, BCAM_RESIZER_DEVICE, at.device);
     expect_same(at.cpu, at.device);
     expect_nothing_left();
     fix_close(job);
@@ -105,13 +90,13 @@ Test(plugin_resize, calls_that_fail, .timeout = 600)
     fix_job *job = open_photos();
     two_runs at = places_of(job);
     job->options.overlay = false;
-    run_into(job, BCAM_RESIZER_CPU, at.cpu);
+    fix_run_resized(job, BCAM_RESIZER_CPU, at.cpu);
     for (size_t i = 0; i < BCAM_COUNT(calls); i++) {
         char name[64];
         snprintf(name, sizeof name, "%s", calls[i]);
         bool async = name[strlen(name) - 1] == '@';
         bcam_fake_reset();
-        run_into(job, BCAM_RESIZER_DEVICE, at.device);
+        fix_run_resized(job, BCAM_RESIZER_DEVICE, at.device);
         unsigned long count = bcam_fake_calls(name);
         cr_assert_gt(count, 0, "%s", name);
         if (async)
