@@ -442,10 +442,11 @@ typedef struct bcam_bench_stage {
     double alone, stream; /* seconds: measured by itself, and in the run; 0: it has nothing to do */
 } bcam_bench_stage;
 
-/** What one batch size and precision came to. Strings hold until the callback returns, names of stages and precisions for ever. Rates are medians. */
+/** What one batch size and precision came to. With engine.deterministic every row is measured without it, too, to tell what it costs. Strings hold until the callback returns, names of stages and precisions for ever. Rates are medians. */
 typedef struct bcam_bench_row {
     const char *model, *layer, *device, *precision;
     int batch, threads;
+    bool deterministic;            /* no algorithm was chosen by timing */
     int64_t images;                /* photos of each run */
     int photo_width, photo_height; /* of the first one */
     bool synthetic;
@@ -466,7 +467,7 @@ typedef struct bcam_bench_row {
 
 typedef void (*bcam_bench_fn)(void *data, const bcam_bench_row *row);
 
-/** Measures, a row for each precision and batch. `progress` is called as in bcam_run; returning false ends with E_STOPPED. No file is left behind. */
+/** Measures, a row for each precision and batch, twice as many with engine.deterministic. `progress` is called as in bcam_run; returning false ends with E_STOPPED. No file is left behind. */
 BCAM_API bcam_status bcam_bench(const bcam_bench_options *options, bcam_bench_fn row, bcam_progress_fn progress,
                                 void *data, bcam_error *err);
 

@@ -32,6 +32,9 @@ static inline double bench_share(double value, double ceiling)
     return ceiling > 0 ? value / ceiling : 0;
 }
 
+/** What tells rows of one batch apart. */
+const char *bench_kind(const bcam_bench_row *row, char text[64]); /* "fp32", "fp32 deterministic" */
+bool bench_same_kind(const bcam_bench_row *a, const bcam_bench_row *b);
 /** Photos a second of the network alone: forward, backward, maps. */
 double bench_network_rate(const bcam_bench_row *row);
 /** Of the run that counts: with files, or without where there was none with. */

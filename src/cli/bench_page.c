@@ -102,21 +102,21 @@ static void put_axes(FILE *file, const bench_rows *rows, const scale *s)
         fprintf(file, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n", CURVE_LEFT - 8, at_y(s, rate) + 4,
                 rate);
     }
-    for (int i = 0; i < rows->count && !strcmp(rows->row[i].precision, rows->row[0].precision); i++)
+    for (int i = 0; i < rows->count && bench_same_kind(&rows->row[i], &rows->row[0]); i++)
         fprintf(file, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%d</text>\n", at_x(s, rows->row[i].batch),
                 CURVE_TOP + CURVE_HEIGHT + 20, rows->row[i].batch);
     fprintf(file, "<text x=\"%d\" y=\"%d\">photos/s</text><text x=\"%d\" y=\"%d\">batch</text>\n", 0, 12,
             CURVE_LEFT + CURVE_WIDTH + 20, CURVE_TOP + CURVE_HEIGHT + 20);
 }
 
-/* One precision: the rows that have it stand together. */
+/* Rows of one kind stand together. */
 static int put_line(FILE *file, const bench_rows *rows, const scale *s, int first, const char *colour)
 {
-    const char *precision = rows->row[first].precision;
+    char kind[64];
     int end = first;
     fputs("<path fill=\"none\" stroke-width=\"2\" stroke=\"", file);
     fprintf(file, "%s\" d=\"", colour);
-    for (; end < rows->count && !strcmp(rows->row[end].precision, precision); end++)
+    for (; end < rows->count && bench_same_kind(&rows->row[end], &rows->row[first]); end++)
         fprintf(file, "%c%.1f %.1f", end == first ? 'M' : 'L', at_x(s, rows->row[end].batch),
                 at_y(s, bench_run_rate(&rows->row[end])));
     fputs("\"/>\n", file);
@@ -126,7 +126,7 @@ static int put_line(FILE *file, const bench_rows *rows, const scale *s, int firs
                 at_x(s, rows->row[i].batch), at_y(s, bench_run_rate(&rows->row[i])), colour, rows->row[i].batch,
                 bench_run_rate(&rows->row[i]));
     fprintf(file, "<text x=\"%.1f\" y=\"%.1f\">%s</text>\n", at_x(s, rows->row[end - 1].batch) + 10,
-            at_y(s, bench_run_rate(&rows->row[end - 1])) + 4, precision);
+            at_y(s, bench_run_rate(&rows->row[end - 1])) + 4, bench_kind(&rows->row[first], kind));
     return end;
 }
 
@@ -159,11 +159,12 @@ static void put_table(FILE *file, const bench_rows *rows)
         "the product</th><th>of the stages alone</th></tr>\n",
         file);
     for (int i = 0; i < rows->count; i++) {
+        char kind[64];
         const bcam_bench_row *row = &rows->row[i];
         double network = bench_network_rate(row);
         fprintf(file,
                 "<tr><td>%s</td><td>%d</td><td>%.1f</td><td>%.1f</td><td>%.1f</td><td>%.0f%%</td><td>%.2f</td></tr>\n",
-                row->precision, row->batch, bench_run_rate(row), row->images_per_second_no_files, network,
+                bench_kind(row, kind), row->batch, bench_run_rate(row), row->images_per_second_no_files, network,
                 100 * bench_share(network * row->gflop * 1e9, row->peak_flops), row->efficiency);
     }
     fputs("</table>\n", file);
@@ -171,7 +172,8 @@ static void put_table(FILE *file, const bench_rows *rows)
 
 static void put_row(FILE *file, const bcam_bench_row *row)
 {
-    fprintf(file, "<h2>%s, batch %d</h2>\n<p>", row->precision, row->batch);
+    char kind[64];
+    fprintf(file, "<h2>%s, batch %d</h2>\n<p>", bench_kind(row, kind), row->batch);
     put_text(file, row->bound);
     fprintf(file,
             ".</p>\n<p>%.2f GFLOP and %.1f MB a photo; %d of %d convolutions left out of the backward pass.</p>\n",

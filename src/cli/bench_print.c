@@ -13,6 +13,17 @@ static const bcam_bench_stage *find(const bcam_bench_row *row, const char *name)
     return &row->stage[s];
 }
 
+const char *bench_kind(const bcam_bench_row *row, char text[64])
+{
+    snprintf(text, 64, "%s%s", row->precision, row->deterministic ? " deterministic" : "");
+    return text;
+}
+
+bool bench_same_kind(const bcam_bench_row *a, const bcam_bench_row *b)
+{
+    return strcmp(a->precision, b->precision) == 0 && a->deterministic == b->deterministic;
+}
+
 double bench_network_rate(const bcam_bench_row *row)
 {
     static const char *const names[] = {"forward", "backward", "cam"};
@@ -97,21 +108,38 @@ static void print_ceilings(const bcam_bench_row *row)
                row->bytes_written * 1e-3);
 }
 
+/* What the row's batch and precision come to where algorithms are chosen by timing. */
+static void print_cost(const bench_rows *rows, const bcam_bench_row *row)
+{
+    const bcam_bench_row *other = rows->row;
+    while (other->batch != row->batch || strcmp(other->precision, row->precision) != 0)
+        other++;
+    double with = bench_network_rate(row), without = bench_network_rate(other);
+    char text[64];
+    printf("%s, batch %d: %.1f in place of %.1f photos/s of the network alone, %+.0f%%\n", bench_kind(row, text),
+           row->batch, with, without, 100 * (bench_share(with, without) - 1));
+}
+
 static void print_sweep(const bench_rows *rows)
 {
-    printf("\n%6s %10s %10s %14s %14s %8s  %s\n", "batch", "precision", "photos/s", "without files", "network alone",
+    char text[64];
+    printf("\n%6s %18s %10s %14s %14s %8s  %s\n", "batch", "precision", "photos/s", "without files", "network alone",
            "product", "bound by");
     for (int i = 0; i < rows->count; i++) {
         const bcam_bench_row *row = &rows->row[i];
         double network = bench_network_rate(row);
-        printf("%6d %10s", row->batch, row->precision);
+        printf("%6d %18s", row->batch, bench_kind(row, text));
         print_number(row->images_per_second, 1);
         printf(" %14.1f %14.1f %7.0f%%  %.*s\n", row->images_per_second_no_files, network,
                100 * bench_share(network * row->gflop * 1e9, row->peak_flops), (int)strcspn(row->bound, ":"),
                row->bound);
     }
+    putchar('\n');
+    for (int i = 0; i < rows->count; i++)
+        if (rows->row[i].deterministic)
+            print_cost(rows, &rows->row[i]);
     printf(
-        "\nproduct: the network alone, as a share of what a matrix product reaches. --json and --csv have every stage.\n");
+        "product: the network alone, as a share of what a matrix product reaches. --json and --csv have every stage.\n");
 }
 
 void bench_print_table(const bench_rows *rows)
@@ -138,7 +166,7 @@ typedef struct number {
     double value;
 } number;
 
-enum { NUMBERS = 22 };
+enum { NUMBERS = 23 };
 
 static void numbers_of(const bcam_bench_row *row, number out[NUMBERS])
 {
@@ -167,6 +195,7 @@ static void numbers_of(const bcam_bench_row *row, number out[NUMBERS])
         {"product_share_network", bench_share(network * row->gflop * 1e9, row->peak_flops)},
         {"product_share_run", bench_share(run * row->gflop * 1e9, row->peak_flops)},
         {"disk_share_write", bench_share(bench_rate(write, write->alone) * row->bytes_written, row->peak_disk)},
+        {"deterministic", row->deterministic},
     };
     memcpy(out, all, sizeof all);
 }

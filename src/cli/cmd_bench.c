@@ -233,7 +233,8 @@ static bool check(const bench_settings *s, int operands, int argc)
         cli_message("--preset and --preprocess say the same thing: give one of them");
     else if (s->json && s->csv)
         cli_message("--json and --csv are two forms of the same: give one of them");
-    else if ((s->batches.count ? s->batches.count : 1) * (s->precisions.count ? s->precisions.count : 1) >
+    else if ((s->batches.count ? s->batches.count : 1) * (s->precisions.count ? s->precisions.count : 1) *
+                 (s->deterministic ? 2 : 1) >
              BENCH_MOST_ROWS)
         cli_message("--batch and --precision make more than %d rows", BENCH_MOST_ROWS);
     else
@@ -268,6 +269,8 @@ const cli_command cli_cmd_bench = {
         "\n"
         "A GFLOP is counted as if each convolution were done directly. By Winograd it takes less, so that a share of the matrix product may come to "
         "100%.\n"
+        "\n"
+        "With --deterministic all is measured twice, with algorithms chosen by timing and without, to tell what it costs.\n"
         "\n"
         "The run.json of every run has the same figures of its stages.",
     .examples = examples,

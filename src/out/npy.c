@@ -18,7 +18,8 @@
 
 #define SHARD_BYTES ((int64_t)64 << 20)
 #define SHARD_ROWS 65536
-#define HEADER_BYTES 128 /* a multiple of 64, and room for any shape */
+#define TOGETHER (256 << 10) /* bytes of small maps that are written at once */
+#define HEADER_BYTES 128     /* a multiple of 64, and room for any shape */
 
 typedef struct series { /* the shards of one layer and method */
     const char *stem;   /* is the key: one a layer and method */
@@ -27,10 +28,12 @@ typedef struct series { /* the shards of one layer and method */
     int64_t row_bytes, shard_rows;
     int fd; /* -1: no shard open */
     int shard;
-    int64_t row;   /* the next one to be written in it */
-    int64_t begun; /* bytes of the file whose way to the disk was begun */
-    bool dirty;    /* written to since the last sync */
-    char path[];   /* of the open shard; room for BCAM_OUT_FILE bytes behind the folder's name */
+    int64_t row;     /* the next one in it */
+    char *waiting;   /* its last rows, where rows are small: written together; else NULL */
+    int64_t in_wait; /* bytes of them */
+    int64_t begun;   /* bytes of the file whose way to the disk was begun */
+    bool dirty;      /* written to since the last sync */
+    char path[];     /* of the open shard; room for BCAM_OUT_FILE bytes behind the folder's name */
 } series;
 
 typedef struct npy {
@@ -48,6 +51,7 @@ static void npy_close(void *state)
     for (size_t i = 0; i < self->count; i++) {
         if (self->series[i]->fd >= 0)
             close(self->series[i]->fd);
+        bcam_free(self->series[i]->waiting);
         bcam_free(self->series[i]);
     }
     bcam_free(self->series);
@@ -116,9 +120,26 @@ static bcam_status open_shard(npy *self, series *s, bcam_error *err)
     return BCAM_OK;
 }
 
+/* Bytes of the open shard that were written. */
+static int64_t written(const series *s)
+{
+    return HEADER_BYTES + s->row * s->row_bytes - s->in_wait;
+}
+
+static bcam_status write_waiting(series *s, bcam_error *err)
+{
+    if (s->in_wait && bcam_disk_write_at(s->fd, s->waiting, (size_t)s->in_wait, written(s)) != 0)
+        return bcam_disk_fail(err, "write", s->path, errno);
+    s->in_wait = 0;
+    return BCAM_OK;
+}
+
 static bcam_status sync_shard(npy *self, series *s, bcam_error *err)
 {
     struct stat st;
+    bcam_status status = write_waiting(s, err);
+    if (status != BCAM_OK)
+        return status;
     if (s->dirty && fdatasync(s->fd) != 0) {
         self->broken = true;
         return bcam_disk_fail(err, "write", s->path, errno);
@@ -169,6 +190,10 @@ static bcam_status add_series(npy *self, const bcam_out_map *map, const char *st
     s->row_bytes = (int64_t)map->height * map->width * (int64_t)bcam_dtype_bytes(map->dtype);
     s->shard_rows = choose_rows(self->shared->settings, s->row_bytes);
     s->fd = -1;
+    if (s->row_bytes <= TOGETHER / 4 && !(s->waiting = bcam_alloc(TOGETHER, 1))) {
+        bcam_free(s);
+        return bcam_fail_memory(err, TOGETHER, "maps to be written");
+    }
     self->series[self->count++] = s;
     *out = s;
     return BCAM_OK;
@@ -200,11 +225,27 @@ static bcam_status find_series(npy *self, const bcam_out_map *map, series **out,
 static void begin_writing(series *s)
 {
     enum { PAGE = 4096, ENOUGH = 1 << 20 };
-    int64_t end = (HEADER_BYTES + s->row * s->row_bytes) / PAGE * PAGE;
+    int64_t end = written(s) / PAGE * PAGE;
     if (end - s->begun < ENOUGH)
         return;
     sync_file_range(s->fd, s->begun, end - s->begun, SYNC_FILE_RANGE_WRITE);
     s->begun = end;
+}
+
+static bcam_status write_row(series *s, const void *data, bcam_error *err)
+{
+    bcam_status status = s->in_wait + s->row_bytes > TOGETHER ? write_waiting(s, err) : BCAM_OK;
+    if (status == BCAM_OK && !s->waiting && bcam_disk_write_at(s->fd, data, (size_t)s->row_bytes, written(s)) != 0)
+        status = bcam_disk_fail(err, "write", s->path, errno);
+    if (status != BCAM_OK)
+        return status;
+    if (s->waiting) {
+        memcpy(s->waiting + s->in_wait, data, (size_t)s->row_bytes);
+        s->in_wait += s->row_bytes;
+    }
+    s->row++;
+    begin_writing(s);
+    return BCAM_OK;
 }
 
 static bcam_status write_map(npy *self, const bcam_out_map *map, bcam_out_place *place, bcam_error *err)
@@ -219,11 +260,8 @@ static bcam_status write_map(npy *self, const bcam_out_map *map, bcam_out_place 
         return status;
     s->dirty = true;
     self->shared->durable = false;
-    if (bcam_disk_write_at(s->fd, map->data, (size_t)s->row_bytes, HEADER_BYTES + s->row * s->row_bytes) != 0)
-        return bcam_disk_fail(err, "write", s->path, errno);
-    *place = (bcam_out_place){s->stem, s->shard, s->row++};
-    begin_writing(s);
-    return BCAM_OK;
+    *place = (bcam_out_place){s->stem, s->shard, s->row};
+    return write_row(s, map->data, err);
 }
 
 static bcam_status npy_write(void *state, const bcam_out_item *item, bcam_error *err)
@@ -263,6 +301,9 @@ static bcam_status trim(npy *self, series *s, bcam_error *err)
         unlink(s->path);
         return BCAM_OK;
     }
+    bcam_status status = write_waiting(s, err);
+    if (status != BCAM_OK)
+        return status;
     make_header(s, s->row, header);
     if (bcam_disk_write_at(s->fd, header, sizeof header, 0) != 0 || fdatasync(s->fd) != 0 ||
         ftruncate(s->fd, HEADER_BYTES + s->row * s->row_bytes) != 0)

@@ -105,6 +105,7 @@ static void describe(const bcam_measuring *b, bcam_job *job, texts *t, bcam_benc
                             .precision = bcam_engine_precision(job->engine),
                             .batch = job->info.batch,
                             .threads = b->threads,
+                            .deterministic = b->run.engine.deterministic,
                             .synthetic = b->options->run.image_count == 0,
                             .ready_seconds = job->times.load,
                             .gflop = work.flop * 1e-9,
@@ -250,17 +251,19 @@ static bcam_status measure_rows(bcam_measuring *b, bcam_bench_fn fn, bcam_error 
 {
     const bcam_bench_options *o = b->options;
     int batches = o->batch_count ? o->batch_count : 1, precisions = o->precision_count ? o->precision_count : 1;
+    int kinds = o->run.engine.deterministic ? 2 : 1; /* with algorithms chosen by timing, then without */
     bcam_status status = BCAM_OK;
-    for (int i = 0; i < batches * precisions && status == BCAM_OK; i++) {
+    for (int i = 0; i < batches * kinds * precisions && status == BCAM_OK; i++) {
         b->run = o->run;
         if (!b->run.image_count) {
             b->run.images = b->images;
             b->run.image_count = 1;
         }
+        b->run.engine.deterministic = i / batches % kinds;
         if (o->batch_count)
             b->run.engine.batch = o->batches[i % batches];
         if (o->precision_count)
-            b->run.engine.precision = o->precisions[i / batches];
+            b->run.engine.precision = o->precisions[i / batches / kinds];
         status = measure_row(b, fn, err);
     }
     return status;

@@ -27,6 +27,10 @@ grep -c '<svg' page.html
 grep -c '<circle' page.html
 grep -o 'src=\|href=' page.html
 
+note 'what --deterministic costs: both, and the difference'
+bench --deterministic --no-files --batch 1,2 | grep -o '^fp32 deterministic, batch [0-9]*: [0-9.]* in place of [0-9.]* photos/s\|^= .*' | sed 's/: .*//'
+bench --deterministic --no-files --json --batch 2 | grep -o '"deterministic":[01]'
+
 note 'nothing is left'
 ls -A tmp
 
