@@ -47,7 +47,7 @@ static const char schema[] =
 
 /* All or none; readers wait meanwhile. What is sorted goes to a temporary file, however much it is. */
 static const char indexes[] =
-    "PRAGMA cache_size=-8192; PRAGMA cache_spill=ON;"
+    "PRAGMA cache_spill=ON;"
     "BEGIN;"
     "CREATE INDEX images_path ON images(path);"
     "CREATE INDEX images_outcome ON images(outcome);"
