@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cpu/cpu.h"
+#include "run/load.h"
 #include "run/measuring.h"
 
 enum { ROUNDS = 5, PHOTOS = 64, LISTED = 10000, A_THREAD = 4 /* photos in memory at once */ };
@@ -136,11 +137,7 @@ static bcam_status time_photos(const bcam_measuring *b, const bcam_job *job, con
 {
     double took[STEPS][ROUNDS] = {{0}}, now[STEPS];
     loads l = {.job = job, .sample = s, .threads = b->threads, .room = A_THREAD * b->threads};
-    const bcam_run_options *o = job->options;
-    l.limits = (bcam_photo_limits){.max_pixels = o->max_pixels ? o->max_pixels : 89478485,
-                                   .exif = o->exif,
-                                   .recipe = bcam_engine_recipe(job->engine),
-                                   .reduce = o->decode == BCAM_DECODE_FAST};
+    l.limits = bcam_load_limits(job);
     size_t item = (size_t)job->info.height * (size_t)job->info.width * 3;
     l.load = bcam_alloc((size_t)l.room, sizeof *l.load);
     l.pixels = bcam_alloc((size_t)l.threads, item);
@@ -149,8 +146,8 @@ static bcam_status time_photos(const bcam_measuring *b, const bcam_job *job, con
     for (int r = -1; r < ROUNDS && status == BCAM_OK && bcam_bench_goes_on(b); r++) {
         one_round(&l, now);
         if (!l.good)
-            status =
-                bcam_fail(err, BCAM_E_INPUT, "none of the first %d photos of '%s' can be read", s->count, o->images[0]);
+            status = bcam_fail(err, BCAM_E_INPUT, "none of the first %d photos of '%s' can be read", s->count,
+                               job->options->images[0]);
         for (int step = 0; r >= 0 && l.good && step < STEPS; step++)
             took[step][r] = now[step] / l.good;
     }

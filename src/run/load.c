@@ -194,14 +194,19 @@ const uint8_t *bcam_load_pixels(const bcam_load *l, const bcam_job *job)
     return l->packed ? bcam_engine_pixels(job->engine, l->pair) : l->pixels;
 }
 
+bcam_photo_limits bcam_load_limits(const bcam_job *job)
+{
+    enum { MOST_PIXELS = 89478485 }; /* Pillow warns of more */
+    const bcam_run_options *o = job->options;
+    return (bcam_photo_limits){.max_pixels = o->max_pixels ? o->max_pixels : MOST_PIXELS,
+                               .exif = o->exif,
+                               .recipe = bcam_engine_recipe(job->engine),
+                               .reduce = o->decode == BCAM_DECODE_FAST};
+}
+
 void bcam_load_decode(bcam_load *l, int i, const bcam_job *job, bcam_worker *w)
 {
-    const bcam_run_options *o = job->options;
-    const bcam_recipe *recipe = bcam_engine_recipe(job->engine);
-    bcam_photo_limits limits = {.max_pixels = o->max_pixels ? o->max_pixels : 89478485,
-                                .exif = o->exif,
-                                .recipe = recipe,
-                                .reduce = o->decode == BCAM_DECODE_FAST};
+    bcam_photo_limits limits = bcam_load_limits(job);
     bcam_photo_slot *slot = &l->slots[i];
     bcam_photo *photo = &w->photo;
     double begin = bcam_clock_seconds();

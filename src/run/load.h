@@ -53,6 +53,8 @@ void bcam_load_ask(const bcam_load *load);
 void bcam_load_pack(bcam_load *load, const bcam_job *job, int pair);
 /** The network's pixels (count,H,W,3), once the engine has finished the load, until its pair is started again. */
 const uint8_t *bcam_load_pixels(const bcam_load *load, const bcam_job *job);
+/** With what photos of a run are decoded. */
+bcam_photo_limits bcam_load_limits(const bcam_job *job);
 /** Decodes photo i into its place. Loads of one job by several threads at once, each with a worker of its own. */
 void bcam_load_decode(bcam_load *load, int i, const bcam_job *job, bcam_worker *worker);
 /** After all are decoded: those that can be computed move up, so that there are no holes, and get their classes. */
